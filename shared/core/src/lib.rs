@@ -1,0 +1,23 @@
+//! The domain of Holdfast and every decision it takes.
+//!
+//! Nothing in this crate touches AWS, a clock, the environment or chance: `now` is an argument, and a
+//! decision is plain data that an executor carries out without choosing anything itself.
+
+pub mod backup;
+pub mod close;
+pub mod configuration;
+pub mod failure;
+pub mod ids;
+pub mod job;
+pub mod message;
+pub mod pacing;
+pub mod plan;
+pub mod polling;
+pub mod recovery_point;
+pub mod replica;
+pub mod retention_rule;
+pub mod schedule;
+pub mod seal;
+pub mod selection;
+pub mod tags;
+pub mod volumes;
