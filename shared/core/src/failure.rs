@@ -16,7 +16,10 @@ pub struct InvalidField {
 impl InvalidField {
     /// Names `field` and says what is wrong with it and what is allowed.
     pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { field: field.into(), problem: problem.into() }
+        Self {
+            field: field.into(),
+            problem: problem.into(),
+        }
     }
 
     /// Names `field` for an identifier that is none.
@@ -64,8 +67,13 @@ pub enum ErrorClass {
 #[must_use]
 pub fn classify(code: &str) -> ErrorClass {
     match code {
-        "RequestLimitExceeded" | "Throttling" | "ThrottlingException" | "TooManyRequestsException"
-        | "EC2ThrottledException" | "SlowDown" | "PriorRequestNotComplete" => ErrorClass::Throttled,
+        "RequestLimitExceeded"
+        | "Throttling"
+        | "ThrottlingException"
+        | "TooManyRequestsException"
+        | "EC2ThrottledException"
+        | "SlowDown"
+        | "PriorRequestNotComplete" => ErrorClass::Throttled,
         "SnapshotCreationPerVolumeRateExceeded"
         | "ConcurrentSnapshotLimitExceeded"
         | "PendingSnapshotLimitExceeded"

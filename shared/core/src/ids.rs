@@ -173,14 +173,27 @@ pub fn derive_run_ids(plan: &PlanId, occasion: &Occasion<'_>) -> (JobId, Recover
         Occasion::Slot(slot) => digest.update(format!("slot:{slot}")),
         Occasion::Execution { id, .. } => digest.update(format!("execution:{id}")),
     }
-    let suffix = format!("{}-{}", occasion.moment().strftime("%Y%m%dT%H%M%SZ"), hex_prefix(&digest.finalize(), 8));
-    (JobId(format!("job-{suffix}")), RecoveryPointId(format!("rp-{suffix}")))
+    let suffix = format!(
+        "{}-{}",
+        occasion.moment().strftime("%Y%m%dT%H%M%SZ"),
+        hex_prefix(&digest.finalize(), 8)
+    );
+    (
+        JobId(format!("job-{suffix}")),
+        RecoveryPointId(format!("rp-{suffix}")),
+    )
 }
 
 /// The first `bytes` bytes as lower-case hexadecimal digits.
 #[must_use]
 pub fn hex_prefix(digest: &[u8], bytes: usize) -> String {
-    digest.iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(2 * bytes);
+    for byte in digest.iter().take(bytes) {
+        for half in [byte >> 4, byte & 0x0f] {
+            text.extend(char::from_digit(u32::from(half), 16));
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -214,7 +227,10 @@ mod tests {
         let plan = PlanId::try_from("nightly").unwrap();
         let slot: Timestamp = "2026-11-24T02:00:00Z".parse().unwrap();
         let (job, point) = derive_run_ids(&plan, &Occasion::Slot(slot));
-        assert_eq!((job.clone(), point.clone()), derive_run_ids(&plan, &Occasion::Slot(slot)));
+        assert_eq!(
+            (job.clone(), point.clone()),
+            derive_run_ids(&plan, &Occasion::Slot(slot))
+        );
         assert!(point.as_str().starts_with("rp-20261124T020000Z-"));
         assert!(RecoveryPointId::try_from(String::from(point.clone())).is_ok());
         assert!(JobId::try_from(String::from(job)).is_ok());

@@ -78,8 +78,9 @@ impl BackupPlan {
     /// # Errors
     /// [`InvalidPlan`], naming every field that cannot be taken and what is allowed there.
     pub fn parse(root: &str, document: &serde_json::Value) -> Result<Self, InvalidPlan> {
-        let plan: Self =
-            parse_document(root, document).map_err(|problem| InvalidPlan { problems: vec![problem] })?;
+        let plan: Self = parse_document(root, document).map_err(|problem| InvalidPlan {
+            problems: vec![problem],
+        })?;
         let mut problems = plan.problems();
         if problems.is_empty() {
             return Ok(plan);
@@ -96,7 +97,10 @@ impl BackupPlan {
         let mut problems = Vec::new();
         let mut check_range = |field: &str, value: u32, most: u32| {
             if !(1..=most).contains(&value) {
-                problems.push(InvalidField::new(field, format!("{value} is not allowed; give 1 to {most}")));
+                problems.push(InvalidField::new(
+                    field,
+                    format!("{value} is not allowed; give 1 to {most}"),
+                ));
             }
         };
         if let Some(minutes) = self.rpo_target_minutes {
@@ -105,7 +109,10 @@ impl BackupPlan {
         check_range("deadline_hours", self.deadline_hours, 168);
         let length = self.description.chars().count();
         if length > 500 {
-            problems.push(InvalidField::new("description", format!("{length} characters; at most 500 are allowed")));
+            problems.push(InvalidField::new(
+                "description",
+                format!("{length} characters; at most 500 are allowed"),
+            ));
         }
         problems.extend(validate_time_zone("time_zone", &self.time_zone));
         problems.extend(validate_selection("selection", &self.selection));
@@ -151,7 +158,11 @@ mod tests {
     fn fields(document: &Value) -> Vec<String> {
         match BackupPlan::parse("", document) {
             Ok(_) => Vec::new(),
-            Err(invalid) => invalid.problems.into_iter().map(|problem| problem.field).collect(),
+            Err(invalid) => invalid
+                .problems
+                .into_iter()
+                .map(|problem| problem.field)
+                .collect(),
         }
     }
 
@@ -169,7 +180,7 @@ mod tests {
     #[case::no_rule("/retention", json!([]), "retention")]
     #[case::six_rules("/retention", json!(vec![json!({"keep": "newest", "count": 1}); 6]), "retention")]
     #[case::keeps_nothing("/retention", json!([{"keep": "newest", "count": 0}]), "retention[0].count")]
-    #[case::unknown_rule("/retention", json!([{"keep": "always"}]), "retention[0]")]
+    #[case::unknown_rule("/retention", json!([{"keep": "always"}]), "retention[0].keep")]
     #[case::misspelt_rule("/retention", json!([{"keep": "daily", "cout": 1}]), "retention[0]")]
     #[case::empty_selection("/selection", json!({}), "selection")]
     #[case::bad_instance("/selection", json!({"instance_ids": ["vol-01234567"]}), "selection.instance_ids[0]")]
@@ -187,7 +198,10 @@ mod tests {
     #[case::replica("/replicas", json!([{"region": "mars"}]), "replicas[0].region")]
     fn refuses_and_names(#[case] pointer: &str, #[case] value: Value, #[case] field: &str) {
         let mut document = good();
-        document.as_object_mut().unwrap().insert(pointer[1..].to_owned(), value);
+        document
+            .as_object_mut()
+            .unwrap()
+            .insert(pointer[1..].to_owned(), value);
         assert_eq!(fields(&document), vec![field.to_owned()]);
     }
 
@@ -204,7 +218,10 @@ mod tests {
         let mut document = good();
         document["deadline_hours"] = json!(0);
         let error = BackupPlan::parse("plan", &document).unwrap_err();
-        assert_eq!(error.to_string(), "plan.deadline_hours: 0 is not allowed; give 1 to 168");
+        assert_eq!(
+            error.to_string(),
+            "plan.deadline_hours: 0 is not allowed; give 1 to 168"
+        );
     }
 
     #[test]
@@ -212,7 +229,10 @@ mod tests {
         let mut document = good();
         document["deadline_hours"] = json!(0);
         document["time_zone"] = json!("Nowhere");
-        assert_eq!(fields(&document), vec!["deadline_hours".to_owned(), "time_zone".to_owned()]);
+        assert_eq!(
+            fields(&document),
+            vec!["deadline_hours".to_owned(), "time_zone".to_owned()]
+        );
     }
 
     #[test]
@@ -224,6 +244,9 @@ mod tests {
             std::fs::write(path, &wanted).unwrap();
         }
         let published = std::fs::read_to_string(path).unwrap();
-        assert_eq!(published, wanted, "run `make schema` and commit docs/plan.schema.json");
+        assert_eq!(
+            published, wanted,
+            "run `make schema` and commit docs/plan.schema.json"
+        );
     }
 }

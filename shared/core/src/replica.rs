@@ -51,10 +51,16 @@ pub fn validate_replicas(field: &str, replicas: &[Replica]) -> Vec<InvalidField>
     let mut problems = Vec::new();
     if replicas.len() > MAX_REPLICAS {
         let found = replicas.len();
-        problems.push(InvalidField::new(field, format!("{found} replicas; at most {MAX_REPLICAS} are allowed")));
+        problems.push(InvalidField::new(
+            field,
+            format!("{found} replicas; at most {MAX_REPLICAS} are allowed"),
+        ));
     }
     let place = |replica: &Replica| {
-        (replica.region.clone(), replica.account.as_ref().map(|account| account.account_id.clone()))
+        (
+            replica.region.clone(),
+            replica.account.as_ref().map(|account| account.account_id.clone()),
+        )
     };
     for (index, replica) in replicas.iter().enumerate() {
         let at = format!("{field}[{index}]");
@@ -62,8 +68,15 @@ pub fn validate_replicas(field: &str, replicas: &[Replica]) -> Vec<InvalidField>
             let problem = format!("{:?} is no region; give one such as eu-central-1", replica.region);
             problems.push(InvalidField::new(format!("{at}.region"), problem));
         }
-        if replicas.iter().take(index).any(|earlier| place(earlier) == place(replica)) {
-            problems.push(InvalidField::new(&at, "the same region and account as an earlier replica"));
+        if replicas
+            .iter()
+            .take(index)
+            .any(|earlier| place(earlier) == place(replica))
+        {
+            problems.push(InvalidField::new(
+                &at,
+                "the same region and account as an earlier replica",
+            ));
         }
         if let Some(account) = &replica.account {
             problems.extend(validate_account(&format!("{at}.account"), account));
@@ -73,12 +86,22 @@ pub fn validate_replicas(field: &str, replicas: &[Replica]) -> Vec<InvalidField>
             if !key.starts_with("arn:") || !key.contains(&wanted) || !key.contains(":key/") {
                 problems.push(InvalidField::new(
                     format!("{at}.kms_key_arn"),
-                    format!("{key:?} is no key of {}; give arn:aws:kms:{}:<account>:key/<id>", replica.region, replica.region),
+                    format!(
+                        "{key:?} is no key of {}; give arn:aws:kms:{}:<account>:key/<id>",
+                        replica.region, replica.region
+                    ),
                 ));
             }
         }
-        problems.extend(validate_rules(&format!("{at}.retention"), &replica.retention, true));
-        problems.extend(validate_tag_filters(&format!("{at}.only_tags"), &replica.only_tags));
+        problems.extend(validate_rules(
+            &format!("{at}.retention"),
+            &replica.retention,
+            true,
+        ));
+        problems.extend(validate_tag_filters(
+            &format!("{at}.only_tags"),
+            &replica.only_tags,
+        ));
     }
     problems
 }
@@ -87,26 +110,43 @@ fn validate_account(field: &str, account: &ReplicaAccount) -> Vec<InvalidField> 
     let mut problems = Vec::new();
     let id = &account.account_id;
     if id.len() != 12 || !id.bytes().all(|b| b.is_ascii_digit()) {
-        problems.push(InvalidField::new(format!("{field}.account_id"), format!("{id:?} is no account; give 12 digits")));
+        problems.push(InvalidField::new(
+            format!("{field}.account_id"),
+            format!("{id:?} is no account; give 12 digits"),
+        ));
     }
     if !account.role_arn.starts_with("arn:") || !account.role_arn.contains(&format!(":iam::{id}:role/")) {
         problems.push(InvalidField::new(
             format!("{field}.role_arn"),
-            format!("{:?} is no role of account {id}; give arn:aws:iam::{id}:role/<name>", account.role_arn),
+            format!(
+                "{:?} is no role of account {id}; give arn:aws:iam::{id}:role/<name>",
+                account.role_arn
+            ),
         ));
     }
-    if account.external_id.as_ref().is_some_and(|external| !(2..=1224).contains(&external.len())) {
-        problems.push(InvalidField::new(format!("{field}.external_id"), "an external id has 2 to 1224 characters"));
+    if account
+        .external_id
+        .as_ref()
+        .is_some_and(|external| !(2..=1224).contains(&external.len()))
+    {
+        problems.push(InvalidField::new(
+            format!("{field}.external_id"),
+            "an external id has 2 to 1224 characters",
+        ));
     }
     problems
 }
 
 fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
-    let Some((number, words)) = parts.split_last() else { return false };
+    let Some((number, words)) = parts.split_last() else {
+        return false;
+    };
     words.len() >= 2
         && words[0].len() == 2
-        && words.iter().all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()))
+        && words
+            .iter()
+            .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()))
         && number.len() == 1
         && number.bytes().all(|b| b.is_ascii_digit())
 }
@@ -119,7 +159,10 @@ mod tests {
 
     fn fields(document: Value) -> Vec<String> {
         let replicas: Vec<Replica> = serde_json::from_value(document).unwrap();
-        validate_replicas("replicas", &replicas).into_iter().map(|problem| problem.field).collect()
+        validate_replicas("replicas", &replicas)
+            .into_iter()
+            .map(|problem| problem.field)
+            .collect()
     }
 
     #[rstest]

@@ -61,11 +61,17 @@ pub enum RetentionRule {
 pub fn validate_rules(field: &str, rules: &[RetentionRule], none_allowed: bool) -> Vec<InvalidField> {
     let mut problems = Vec::new();
     if rules.is_empty() && !none_allowed {
-        problems.push(InvalidField::new(field, format!("no retention rule; state 1 to {MAX_RULES} of them")));
+        problems.push(InvalidField::new(
+            field,
+            format!("no retention rule; state 1 to {MAX_RULES} of them"),
+        ));
     }
     if rules.len() > MAX_RULES {
         let found = rules.len();
-        problems.push(InvalidField::new(field, format!("{found} retention rules; at most {MAX_RULES} are allowed")));
+        problems.push(InvalidField::new(
+            field,
+            format!("{found} retention rules; at most {MAX_RULES} are allowed"),
+        ));
     }
     for (index, rule) in rules.iter().enumerate() {
         match rule {
@@ -94,10 +100,16 @@ pub fn validate_rules(field: &str, rules: &[RetentionRule], none_allowed: bool) 
 
 fn parse_age(age: &str) -> Result<Span, String> {
     let wanted = "give a positive ISO 8601 duration of at most 100 years, such as P30D, P1Y or PT36H";
-    let span: Span = age.parse().map_err(|_| format!("{age:?} is no duration; {wanted}"))?;
-    let start = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
-    let far = start.checked_add(span).map_err(|_| format!("{age:?} is too long; {wanted}"))?;
-    let century = start.checked_add(Span::new().years(100)).map_err(|_| wanted.to_owned())?;
+    let span: Span = age
+        .parse()
+        .map_err(|_| format!("{age:?} is no duration; {wanted}"))?;
+    let start = Timestamp::UNIX_EPOCH.to_zoned_datetime(TimeZone::UTC);
+    let far = start
+        .checked_add(span)
+        .map_err(|_| format!("{age:?} is too long; {wanted}"))?;
+    let century = start
+        .checked_add(Span::new().years(100))
+        .map_err(|_| wanted.to_owned())?;
     if !age.starts_with('P') || span.is_zero() || span.is_negative() || far > century {
         return Err(format!("{age:?} is not allowed; {wanted}"));
     }

@@ -40,7 +40,10 @@ pub fn validate_schedule(field: &str, schedule: &Schedule) -> Vec<InvalidField> 
 /// Checks that `zone` is a time zone of the IANA database.
 #[must_use]
 pub fn validate_time_zone(field: &str, zone: &str) -> Option<InvalidField> {
-    let known = TimeZone::get(zone).is_ok() && zone.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+-".contains(&b));
+    let known = TimeZone::get(zone).is_ok()
+        && zone
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"/_+-".contains(&b));
     (!known).then(|| {
         let problem = format!("{zone:?} is no time zone; give an IANA name such as UTC or Europe/Rome");
         InvalidField::new(field, problem)
@@ -48,7 +51,12 @@ pub fn validate_time_zone(field: &str, zone: &str) -> Option<InvalidField> {
 }
 
 fn check_expression(expression: &str) -> Result<(), String> {
-    let inside = |kind: &str| expression.strip_prefix(kind)?.strip_prefix('(')?.strip_suffix(')');
+    let inside = |kind: &str| {
+        expression
+            .strip_prefix(kind)?
+            .strip_prefix('(')?
+            .strip_suffix(')')
+    };
     if let Some(fields) = inside("cron") {
         check_cron(fields)
     } else if let Some(rate) = inside("rate") {
@@ -58,7 +66,9 @@ fn check_expression(expression: &str) -> Result<(), String> {
             .map(|_| ())
             .map_err(|_| format!("{moment:?} is no moment; at() takes yyyy-mm-ddThh:mm:ss"))
     } else {
-        Err(format!("{expression:?} is no schedule; give cron(...), rate(...) or at(...)"))
+        Err(format!(
+            "{expression:?} is no schedule; give cron(...), rate(...) or at(...)"
+        ))
     }
 }
 
@@ -71,7 +81,9 @@ fn check_cron(fields: &str) -> Result<(), String> {
         ));
     };
     if (*day_of_month == "?") == (*day_of_week == "?") {
-        return Err(format!("cron({fields}): exactly one of day-of-month and day-of-week must be ?"));
+        return Err(format!(
+            "cron({fields}): exactly one of day-of-month and day-of-week must be ?"
+        ));
     }
     let parser = CronParser::builder()
         .seconds(Seconds::Required)
@@ -80,14 +92,19 @@ fn check_cron(fields: &str) -> Result<(), String> {
         .sloppy_ranges(true)
         .build();
     // EventBridge has no seconds; the parser wants them in front.
-    parser.parse(&format!("0 {}", parts.join(" "))).map_err(|error| format!("cron({fields}): {error}"))?;
+    parser
+        .parse(&format!("0 {}", parts.join(" ")))
+        .map_err(|error| format!("cron({fields}): {error}"))?;
     Ok(())
 }
 
 fn check_rate(rate: &str) -> Result<(), String> {
-    let wanted = "rate() takes a whole number and a unit: 1 minute, 15 minutes, 1 hour, 12 hours, 1 day, 7 days";
+    let wanted =
+        "rate() takes a whole number and a unit: 1 minute, 15 minutes, 1 hour, 12 hours, 1 day, 7 days";
     let (number, unit) = rate.split_once(' ').ok_or(wanted)?;
-    let number: u32 = number.parse().map_err(|_| format!("{number:?} is no whole number; {wanted}"))?;
+    let number: u32 = number
+        .parse()
+        .map_err(|_| format!("{number:?} is no whole number; {wanted}"))?;
     let singular = matches!(unit, "minute" | "hour" | "day");
     let plural = matches!(unit, "minutes" | "hours" | "days");
     if number == 0 || !(singular && number == 1 || plural && number > 1) {
@@ -125,7 +142,12 @@ mod tests {
     #[case("at(2026-13-24T02:00:00)", false)]
     #[case("", false)]
     fn takes_what_eventbridge_scheduler_takes(#[case] expression: &str, #[case] good: bool) {
-        assert_eq!(check_expression(expression).is_ok(), good, "{:?}", check_expression(expression));
+        assert_eq!(
+            check_expression(expression).is_ok(),
+            good,
+            "{:?}",
+            check_expression(expression)
+        );
     }
 
     #[rstest]

@@ -54,7 +54,8 @@ impl TagFilter {
     /// Whether `tags` has this key with one of the values.
     #[must_use]
     pub fn matches(&self, tags: &BTreeMap<String, String>) -> bool {
-        tags.get(&self.key).is_some_and(|value| self.values.is_empty() || self.values.contains(value))
+        tags.get(&self.key)
+            .is_some_and(|value| self.values.is_empty() || self.values.contains(value))
     }
 }
 
@@ -63,11 +64,15 @@ impl TagFilter {
 pub fn validate_selection(field: &str, selection: &Selection) -> Vec<InvalidField> {
     let mut problems = Vec::new();
     if selection.instance_ids.is_empty() && selection.tags.is_empty() {
-        problems.push(InvalidField::new(field, "selects nothing; give instance_ids, tags or both"));
+        problems.push(InvalidField::new(
+            field,
+            "selects nothing; give instance_ids, tags or both",
+        ));
     }
-    for (name, ids) in
-        [("instance_ids", &selection.instance_ids), ("exclude_instance_ids", &selection.exclude_instance_ids)]
-    {
+    for (name, ids) in [
+        ("instance_ids", &selection.instance_ids),
+        ("exclude_instance_ids", &selection.exclude_instance_ids),
+    ] {
         if ids.len() > MAX_INSTANCE_IDS {
             let found = ids.len();
             problems.push(InvalidField::new(
@@ -77,7 +82,10 @@ pub fn validate_selection(field: &str, selection: &Selection) -> Vec<InvalidFiel
         }
     }
     problems.extend(validate_tag_filters(&format!("{field}.tags"), &selection.tags));
-    problems.extend(validate_tag_filters(&format!("{field}.exclude_tags"), &selection.exclude_tags));
+    problems.extend(validate_tag_filters(
+        &format!("{field}.exclude_tags"),
+        &selection.exclude_tags,
+    ));
     problems
 }
 
@@ -86,7 +94,10 @@ pub fn validate_selection(field: &str, selection: &Selection) -> Vec<InvalidFiel
 pub fn validate_tag_filters(field: &str, filters: &[TagFilter]) -> Vec<InvalidField> {
     let mut problems = Vec::new();
     if filters.len() > MAX_FILTERS {
-        problems.push(InvalidField::new(field, format!("{} filters; at most {MAX_FILTERS}", filters.len())));
+        problems.push(InvalidField::new(
+            field,
+            format!("{} filters; at most {MAX_FILTERS}", filters.len()),
+        ));
     }
     for (index, filter) in filters.iter().enumerate() {
         let length = filter.key.chars().count();
@@ -120,7 +131,10 @@ pub enum InstanceQuery {
 pub fn plan_queries(selection: &Selection) -> Vec<InstanceQuery> {
     let ids: BTreeSet<&InstanceId> = selection.instance_ids.iter().collect();
     let ids: Vec<InstanceId> = ids.into_iter().cloned().collect();
-    let mut queries: Vec<_> = ids.chunks(MAX_VALUES).map(|ids| InstanceQuery::ByIds(ids.to_vec())).collect();
+    let mut queries: Vec<_> = ids
+        .chunks(MAX_VALUES)
+        .map(|ids| InstanceQuery::ByIds(ids.to_vec()))
+        .collect();
     if !selection.tags.is_empty() {
         queries.push(InstanceQuery::ByTags(selection.tags.clone()));
     }
@@ -198,16 +212,31 @@ impl<'a> Selecting<'a> {
     /// Starts with nothing selected.
     #[must_use]
     pub fn new(selection: &'a Selection) -> Self {
-        Self { selection, selected: BTreeSet::new(), unfit: BTreeMap::new() }
+        Self {
+            selection,
+            selected: BTreeSet::new(),
+            unfit: BTreeMap::new(),
+        }
     }
 
     /// Takes one listed instance. An instance that comes twice counts once.
     pub fn take(&mut self, candidate: Candidate) {
-        let excluded = self.selection.exclude_instance_ids.contains(&candidate.instance_id)
-            || self.selection.exclude_tags.iter().any(|filter| filter.matches(&candidate.tags));
+        let excluded = self
+            .selection
+            .exclude_instance_ids
+            .contains(&candidate.instance_id)
+            || self
+                .selection
+                .exclude_tags
+                .iter()
+                .any(|filter| filter.matches(&candidate.tags));
         let by_id = self.selection.instance_ids.contains(&candidate.instance_id);
-        let by_tags =
-            !self.selection.tags.is_empty() && self.selection.tags.iter().all(|filter| filter.matches(&candidate.tags));
+        let by_tags = !self.selection.tags.is_empty()
+            && self
+                .selection
+                .tags
+                .iter()
+                .all(|filter| filter.matches(&candidate.tags));
         if excluded || !(by_id || by_tags) {
             return;
         }
@@ -227,12 +256,20 @@ impl<'a> Selecting<'a> {
                 continue;
             }
             let why = match self.unfit.get(id) {
-                Some(state) => format!("the instance is {}; only running and stopped ones are backed up", state.as_str()),
-                None => "the instance does not exist, or a tag of the plan's exclude_tags excludes it".to_owned(),
+                Some(state) => format!(
+                    "the instance is {}; only running and stopped ones are backed up",
+                    state.as_str()
+                ),
+                None => {
+                    "the instance does not exist, or a tag of the plan's exclude_tags excludes it".to_owned()
+                }
             };
             missing.insert(id.clone(), why);
         }
-        Selected { instances: self.selected.into_iter().collect(), missing }
+        Selected {
+            instances: self.selected.into_iter().collect(),
+            missing,
+        }
     }
 }
 
@@ -258,18 +295,33 @@ mod tests {
     }
 
     fn candidate(n: u32, state: InstanceState, tags: &[(&str, &str)]) -> Candidate {
-        let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Candidate { instance_id: id(n), state, tags }
+        let tags = tags
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        Candidate {
+            instance_id: id(n),
+            state,
+            tags,
+        }
     }
 
     fn shop() -> Selection {
-        let filter = TagFilter { key: "app".to_owned(), values: vec!["shop".to_owned()] };
-        Selection { tags: vec![filter], ..Selection::default() }
+        let filter = TagFilter {
+            key: "app".to_owned(),
+            values: vec!["shop".to_owned()],
+        };
+        Selection {
+            tags: vec![filter],
+            ..Selection::default()
+        }
     }
 
     fn select(selection: &Selection, candidates: Vec<Candidate>) -> Selected {
         let mut selecting = Selecting::new(selection);
-        candidates.into_iter().for_each(|candidate| selecting.take(candidate));
+        candidates
+            .into_iter()
+            .for_each(|candidate| selecting.take(candidate));
         selecting.finish()
     }
 
@@ -283,12 +335,18 @@ mod tests {
     fn selects_running_and_stopped_never_terminated(#[case] state: InstanceState, #[case] taken: bool) {
         let selected = select(&shop(), vec![candidate(1, state, &[("app", "shop")])]);
         assert_eq!(!selected.instances.is_empty(), taken);
-        assert!(selected.missing.is_empty(), "an instance found by tag is never missing");
+        assert!(
+            selected.missing.is_empty(),
+            "an instance found by tag is never missing"
+        );
     }
 
     #[test]
     fn counts_an_instance_once_that_is_selected_by_id_and_by_tag() {
-        let selection = Selection { instance_ids: vec![id(1), id(1)], ..shop() };
+        let selection = Selection {
+            instance_ids: vec![id(1), id(1)],
+            ..shop()
+        };
         let twin = candidate(1, InstanceState::Running, &[("app", "shop")]);
         let selected = select(&selection, vec![twin.clone(), twin]);
         assert_eq!(selected.instances, vec![id(1)]);
@@ -296,10 +354,16 @@ mod tests {
 
     #[test]
     fn says_which_named_instance_is_missing_and_why() {
-        let selection = Selection { instance_ids: vec![id(1), id(2), id(3)], ..Selection::default() };
+        let selection = Selection {
+            instance_ids: vec![id(1), id(2), id(3)],
+            ..Selection::default()
+        };
         let selected = select(
             &selection,
-            vec![candidate(1, InstanceState::Terminated, &[]), candidate(3, InstanceState::Running, &[])],
+            vec![
+                candidate(1, InstanceState::Terminated, &[]),
+                candidate(3, InstanceState::Running, &[]),
+            ],
         );
         assert_eq!(selected.instances, vec![id(3)]);
         assert!(selected.missing[&id(1)].contains("terminated"));
@@ -311,7 +375,10 @@ mod tests {
         let selection = Selection {
             instance_ids: vec![id(1), id(2)],
             exclude_instance_ids: vec![id(1)],
-            exclude_tags: vec![TagFilter { key: "backup".to_owned(), values: vec!["no".to_owned()] }],
+            exclude_tags: vec![TagFilter {
+                key: "backup".to_owned(),
+                values: vec!["no".to_owned()],
+            }],
             ..shop()
         };
         let selected = select(
@@ -328,14 +395,20 @@ mod tests {
 
     #[test]
     fn a_filter_without_values_takes_any_value() {
-        let filter = TagFilter { key: "app".to_owned(), values: Vec::new() };
+        let filter = TagFilter {
+            key: "app".to_owned(),
+            values: Vec::new(),
+        };
         assert!(filter.matches(&BTreeMap::from([("app".to_owned(), "x".to_owned())])));
         assert!(!filter.matches(&BTreeMap::from([("App".to_owned(), "x".to_owned())])));
     }
 
     #[test]
     fn asks_for_ids_in_groups_that_a_filter_takes() {
-        let selection = Selection { instance_ids: (0..450).map(id).collect(), ..shop() };
+        let selection = Selection {
+            instance_ids: (0..450).map(id).collect(),
+            ..shop()
+        };
         let sizes: Vec<usize> = plan_queries(&selection)
             .iter()
             .map(|query| match query {

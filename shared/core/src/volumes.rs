@@ -61,14 +61,23 @@ pub fn decide_snapshot_set(
     if volumes.is_empty() {
         return Err("the instance has no EBS volume attached");
     }
-    let mut set = SnapshotSet { volumes: Vec::new(), exclude_boot_volume: false, exclude_data_volumes: Vec::new() };
+    let mut set = SnapshotSet {
+        volumes: Vec::new(),
+        exclude_boot_volume: false,
+        exclude_data_volumes: Vec::new(),
+    };
     for volume in volumes {
         let kind_fits = match selection.include {
             VolumeKind::All => true,
             VolumeKind::BootOnly => volume.is_boot,
             VolumeKind::DataOnly => !volume.is_boot,
         };
-        if kind_fits && !selection.exclude_tags.iter().any(|filter| filter.matches(&volume.tags)) {
+        if kind_fits
+            && !selection
+                .exclude_tags
+                .iter()
+                .any(|filter| filter.matches(&volume.tags))
+        {
             set.volumes.push(volume.volume_id.clone());
         } else if volume.is_boot {
             set.exclude_boot_volume = true;
@@ -90,7 +99,9 @@ mod tests {
     fn volume(n: u32, is_boot: bool, tag: Option<&str>) -> VolumeConfiguration {
         let mut volume = VolumeConfiguration::sample(n);
         volume.is_boot = is_boot;
-        volume.tags.extend(tag.map(|value| ("backup".to_owned(), value.to_owned())));
+        volume
+            .tags
+            .extend(tag.map(|value| ("backup".to_owned(), value.to_owned())));
         volume
     }
 
@@ -104,8 +115,19 @@ mod tests {
         #[case] exclude_boot: bool,
         #[case] excluded: usize,
     ) {
-        let volumes = [volume(1, true, None), volume(2, false, None), volume(3, false, None)];
-        let set = decide_snapshot_set(&VolumeSelection { include, exclude_tags: Vec::new() }, &volumes).unwrap();
+        let volumes = [
+            volume(1, true, None),
+            volume(2, false, None),
+            volume(3, false, None),
+        ];
+        let set = decide_snapshot_set(
+            &VolumeSelection {
+                include,
+                exclude_tags: Vec::new(),
+            },
+            &volumes,
+        )
+        .unwrap();
         assert_eq!(set.volumes.len(), taken);
         assert_eq!(set.exclude_boot_volume, exclude_boot);
         assert_eq!(set.exclude_data_volumes.len(), excluded);
@@ -115,9 +137,16 @@ mod tests {
     fn a_tagged_volume_is_left_out_also_when_it_is_the_boot_volume() {
         let selection = VolumeSelection {
             include: VolumeKind::All,
-            exclude_tags: vec![TagFilter { key: "backup".to_owned(), values: vec!["no".to_owned()] }],
+            exclude_tags: vec![TagFilter {
+                key: "backup".to_owned(),
+                values: vec!["no".to_owned()],
+            }],
         };
-        let volumes = [volume(1, true, Some("no")), volume(2, false, Some("no")), volume(3, false, Some("yes"))];
+        let volumes = [
+            volume(1, true, Some("no")),
+            volume(2, false, Some("no")),
+            volume(3, false, Some("yes")),
+        ];
         let set = decide_snapshot_set(&selection, &volumes).unwrap();
         assert_eq!(set.volumes, vec![volumes[2].volume_id.clone()]);
         assert!(set.exclude_boot_volume);

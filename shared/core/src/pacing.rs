@@ -1,0 +1,242 @@
+//! Bursts and batches: how many snapshots are asked for at once, and what a batch does next.
+//!
+//! EC2 throttles `CreateSnapshots` by a bucket of 100 calls that refills at 5 a second, per account and region
+//! (Amazon EC2 Developer Guide, "Request throttling"). A batch is one burst that a full bucket holds; then the state
+//! machine waits while it refills.
+
+use crate::failure::ErrorClass;
+use crate::ids::{InstanceId, RecoveryPointId};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// `CreateSnapshots` calls in one burst.
+pub const BURST: usize = 100;
+/// Calls a second that the bucket gives back.
+const REFILL_PER_SECOND: usize = 5;
+/// From one burst to the next: the bucket's refill and half a second of margin.
+const BURST_INTERVAL: SignedDuration = SignedDuration::from_millis(20_500);
+/// How long a snapshot may stay invisible after it was created.
+pub const VISIBILITY: SignedDuration = SignedDuration::from_secs(120);
+/// How long to leave a limit alone that frees itself: a volume takes one snapshot start in about 15 s.
+const BUSY_WAIT: SignedDuration = SignedDuration::from_secs(16);
+/// From the last start to the first look at completion.
+const FIRST_POLL: SignedDuration = SignedDuration::from_secs(10);
+
+/// One batch of a recovery point, as the catalog holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// The recovery point.
+    pub recovery_point_id: RecoveryPointId,
+    /// Its place, from 0.
+    pub number: u32,
+    /// The instances in it.
+    pub instances: Vec<InstanceId>,
+    /// The last burst; none before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<Burst>,
+    /// What it came to; none while it is at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tally: Option<BatchTally>,
+}
+
+/// One burst of create calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Burst {
+    /// When it was begun.
+    pub at: Timestamp,
+    /// Whether the result of every call is known and written down. An unsettled burst was cut off, or a reply was
+    /// lost: snapshots may exist that the catalog does not name.
+    pub settled: bool,
+}
+
+/// What a finished batch came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchTally {
+    /// Snapshots that were started.
+    pub snapshots: u32,
+    /// Their volumes' sizes together, in GiB.
+    pub size_gib: u64,
+    /// The largest of the volumes, in GiB.
+    pub largest_gib: u32,
+    /// When the last of them was started; none if none was.
+    pub last_started_at: Option<Timestamp>,
+}
+
+/// Cuts a list of instances into batches.
+#[must_use]
+pub fn cut_batches(recovery_point_id: &RecoveryPointId, instances: &[InstanceId]) -> Vec<Batch> {
+    instances
+        .chunks(BURST)
+        .zip(0..)
+        .map(|(instances, number)| Batch {
+            recovery_point_id: recovery_point_id.clone(),
+            number,
+            instances: instances.to_vec(),
+            burst: None,
+            tally: None,
+        })
+        .collect()
+}
+
+/// What a batch does first when it is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchStep {
+    /// It is finished; go on with the next.
+    GoOn,
+    /// Nothing is in doubt: ask for the snapshots that are missing.
+    Start,
+    /// An earlier burst is in doubt. Look its snapshots up; what is not seen may still appear until the given moment.
+    /// Only after it may a snapshot that is not seen be asked for again.
+    LookUp {
+        /// When everything that exists can be seen.
+        visible_at: Timestamp,
+    },
+}
+
+/// Decides what a batch does first.
+#[must_use]
+pub fn decide_batch_step(batch: &Batch) -> BatchStep {
+    match (batch.tally, batch.burst) {
+        (Some(_), _) => BatchStep::GoOn,
+        (None, None | Some(Burst { settled: true, .. })) => BatchStep::Start,
+        (None, Some(Burst { at, settled: false })) => BatchStep::LookUp {
+            visible_at: later(at, VISIBILITY),
+        },
+    }
+}
+
+/// When the next burst may begin, after a batch that is finished.
+#[must_use]
+pub fn next_burst_at(burst: Option<Burst>, now: Timestamp, is_last: bool) -> Timestamp {
+    match burst {
+        _ if is_last => later(now, FIRST_POLL),
+        Some(burst) => later(burst.at, BURST_INTERVAL).max(now),
+        None => now,
+    }
+}
+
+/// When a batch is to be run again whose burst left some backups to be started.
+///
+/// `refusals` are what EC2 said to each of them.
+#[must_use]
+pub fn retry_burst_at(refusals: &[ErrorClass], burst_at: Timestamp, now: Timestamp) -> Timestamp {
+    if refusals.contains(&ErrorClass::Unknown) {
+        return later(burst_at, VISIBILITY).max(now);
+    }
+    let throttled = refusals
+        .iter()
+        .filter(|class| **class == ErrorClass::Throttled)
+        .count();
+    let refill = SignedDuration::from_secs(
+        i64::try_from(throttled.div_ceil(REFILL_PER_SECOND))
+            .unwrap_or(20)
+            .clamp(2, 20),
+    );
+    let wait = if refusals.contains(&ErrorClass::Busy) {
+        BUSY_WAIT.max(refill)
+    } else {
+        refill
+    };
+    later(now, wait)
+}
+
+/// `moment` and `wait` together; the end of time where that is beyond it.
+#[must_use]
+pub fn later(moment: Timestamp, wait: SignedDuration) -> Timestamp {
+    moment.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+/// `moment` in whole seconds, rounded up, as a Wait state reads it.
+#[must_use]
+pub fn whole_seconds(moment: Timestamp) -> Timestamp {
+    let seconds = moment.as_second() + i64::from(moment.subsec_nanosecond() > 0);
+    Timestamp::from_second(seconds).unwrap_or(moment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Occasion, PlanId, derive_run_ids};
+    use rstest::rstest;
+
+    fn now() -> Timestamp {
+        "2026-11-24T02:00:00Z".parse().unwrap()
+    }
+
+    fn batches(instances: u32) -> Vec<Batch> {
+        let plan = PlanId::try_from("nightly").unwrap();
+        let point = derive_run_ids(&plan, &Occasion::Slot(now())).1;
+        let ids: Vec<_> = (0..instances)
+            .map(|n| InstanceId::try_from(format!("i-{n:017x}")).unwrap())
+            .collect();
+        cut_batches(&point, &ids)
+    }
+
+    #[rstest]
+    #[case(0, 0)]
+    #[case(1, 1)]
+    #[case(100, 1)]
+    #[case(101, 2)]
+    #[case(10_000, 100)]
+    fn a_batch_is_one_burst(#[case] instances: u32, #[case] wanted: usize) {
+        let batches = batches(instances);
+        assert_eq!(batches.len(), wanted);
+        assert_eq!(
+            batches.iter().map(|batch| batch.instances.len()).sum::<usize>(),
+            instances as usize
+        );
+    }
+
+    #[test]
+    fn ten_thousand_instances_take_little_more_than_the_throttle_floor() {
+        let mut at = now();
+        for _ in 1..batches(10_000).len() {
+            at = next_burst_at(Some(Burst { at, settled: true }), at, false);
+        }
+        let seconds = at.duration_since(now()).as_secs_f64();
+        assert!((1980.0..1980.0 * 1.05).contains(&seconds), "{seconds}");
+    }
+
+    #[test]
+    fn a_burst_in_doubt_is_looked_up_before_anything_is_created() {
+        let mut batch = batches(1).remove(0);
+        assert_eq!(decide_batch_step(&batch), BatchStep::Start);
+        batch.burst = Some(Burst {
+            at: now(),
+            settled: false,
+        });
+        assert_eq!(
+            decide_batch_step(&batch),
+            BatchStep::LookUp {
+                visible_at: later(now(), VISIBILITY)
+            }
+        );
+        batch.burst = Some(Burst {
+            at: now(),
+            settled: true,
+        });
+        assert_eq!(decide_batch_step(&batch), BatchStep::Start);
+        batch.tally = Some(BatchTally::default());
+        assert_eq!(decide_batch_step(&batch), BatchStep::GoOn);
+    }
+
+    #[rstest]
+    #[case(&[ErrorClass::Throttled], 2)]
+    #[case(&[ErrorClass::Throttled; 50], 10)]
+    #[case(&[ErrorClass::Throttled; 1000], 20)]
+    #[case(&[ErrorClass::Throttled, ErrorClass::Busy], 16)]
+    #[case(&[ErrorClass::Throttled, ErrorClass::Unknown], 120)]
+    fn a_refused_burst_waits_for_what_refused_it(#[case] refusals: &[ErrorClass], #[case] seconds: i64) {
+        assert_eq!(
+            retry_burst_at(refusals, now(), now()),
+            later(now(), SignedDuration::from_secs(seconds))
+        );
+    }
+
+    #[test]
+    fn a_wait_never_ends_too_early_for_being_rounded() {
+        let moment = later(now(), SignedDuration::from_millis(1));
+        assert_eq!(whole_seconds(moment), later(now(), SignedDuration::from_secs(1)));
+        assert_eq!(whole_seconds(now()), now());
+    }
+}
