@@ -65,6 +65,9 @@ pub struct Backup {
     /// Tags of source volumes that did not fit on the snapshots; they are in the configuration.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags_left_out: BTreeMap<VolumeId, Vec<String>>,
+    /// What went otherwise than planned without harm to the backup.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Its snapshots, in the order of their volumes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub snapshots: Vec<BackupSnapshot>,
@@ -106,6 +109,7 @@ impl Backup {
             configuration: None,
             snapshot_set: None,
             tags_left_out: BTreeMap::new(),
+            notes: Vec::new(),
             snapshots: Vec::new(),
         }
     }

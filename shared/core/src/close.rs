@@ -212,12 +212,10 @@ mod tests {
         backup
     }
 
-    fn completed(_: &SnapshotId) -> Option<SnapshotVerdict> {
-        Some(SnapshotVerdict {
-            state: SnapshotState::Completed,
-            message: None,
-        })
-    }
+    const COMPLETED: SnapshotVerdict = SnapshotVerdict {
+        state: SnapshotState::Completed,
+        message: None,
+    };
 
     #[rstest]
     #[case(SnapshotState::Error, "ended in error: Client.X")]

@@ -1,4 +1,4 @@
-//! The two kinds of failure, and what every EC2 error code means for a backup.
+//! The two kinds of failure, and what every AWS error code means for a backup.
 
 use crate::ids::InvalidId;
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,7 @@ pub fn parse_document<T: serde::de::DeserializeOwned>(
     })
 }
 
-/// What an EC2 error code means for the call that got it.
+/// What an AWS error code means for the call that got it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ErrorClass {
     /// The request rate is over the account's bucket. Nothing was done; the same call later will do.
@@ -63,7 +63,7 @@ pub enum ErrorClass {
     Refused,
 }
 
-/// The one table of EC2 error codes. A code that is not in it was refused for good.
+/// The one table of AWS error codes. A code that is not in it was refused for good.
 #[must_use]
 pub fn classify(code: &str) -> ErrorClass {
     match code {
@@ -84,8 +84,16 @@ pub fn classify(code: &str) -> ErrorClass {
         | "IncorrectState"
         | "InvalidVolume.NotFound"
         | "InvalidSnapshot.NotFound" => ErrorClass::Gone,
-        "InternalError" | "InternalFailure" | "ServiceUnavailable" | "Unavailable" | "ServerInternal"
-        | "RequestTimeout" | "RequestExpired" => ErrorClass::Unknown,
+        "InternalError"
+        | "InternalFailure"
+        | "InternalServerError"
+        | "KMSInternalException"
+        | "DependencyTimeoutException"
+        | "ServiceUnavailable"
+        | "Unavailable"
+        | "ServerInternal"
+        | "RequestTimeout"
+        | "RequestExpired" => ErrorClass::Unknown,
         _ => ErrorClass::Refused,
     }
 }

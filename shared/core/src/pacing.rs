@@ -4,8 +4,9 @@
 //! (Amazon EC2 Developer Guide, "Request throttling"). A batch is one burst that a full bucket holds; then the state
 //! machine waits while it refills.
 
+use crate::backup::Backup;
 use crate::failure::ErrorClass;
-use crate::ids::{InstanceId, RecoveryPointId};
+use crate::ids::{InstanceId, RecoveryPointId, SnapshotId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,9 @@ pub struct Batch {
     /// The last burst; none before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<Burst>,
+    /// Every snapshot that was started in it; filled in when it is finished.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<SnapshotId>,
     /// What it came to; none while it is at work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tally: Option<BatchTally>,
@@ -62,6 +66,22 @@ pub struct BatchTally {
     pub last_started_at: Option<Timestamp>,
 }
 
+/// Adds up what a batch's backups started.
+#[must_use]
+pub fn tally_batch<'a>(backups: impl IntoIterator<Item = &'a Backup>) -> (BatchTally, Vec<SnapshotId>) {
+    let mut tally = BatchTally::default();
+    let mut ids = Vec::new();
+    for snapshot in backups.into_iter().flat_map(|backup| &backup.snapshots) {
+        let size_gib = u32::try_from(snapshot.size_gib).unwrap_or(0);
+        tally.snapshots += 1;
+        tally.size_gib += u64::from(size_gib);
+        tally.largest_gib = tally.largest_gib.max(size_gib);
+        tally.last_started_at = tally.last_started_at.max(Some(snapshot.started_at));
+        ids.push(snapshot.snapshot_id.clone());
+    }
+    (tally, ids)
+}
+
 /// Cuts a list of instances into batches.
 #[must_use]
 pub fn cut_batches(recovery_point_id: &RecoveryPointId, instances: &[InstanceId]) -> Vec<Batch> {
@@ -73,6 +93,7 @@ pub fn cut_batches(recovery_point_id: &RecoveryPointId, instances: &[InstanceId]
             number,
             instances: instances.to_vec(),
             burst: None,
+            snapshots: Vec::new(),
             tally: None,
         })
         .collect()

@@ -319,9 +319,9 @@ mod tests {
 
     fn select(selection: &Selection, candidates: Vec<Candidate>) -> Selected {
         let mut selecting = Selecting::new(selection);
-        candidates
-            .into_iter()
-            .for_each(|candidate| selecting.take(candidate));
+        for candidate in candidates {
+            selecting.take(candidate);
+        }
         selecting.finish()
     }
 

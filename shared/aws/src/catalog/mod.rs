@@ -1,0 +1,86 @@
+//! The catalog: one table that holds plans, jobs, recovery points and backups.
+//!
+//! | record | `pk` | `sk` |
+//! |---|---|---|
+//! | plan | `PLANS` | `PLAN#<plan>` |
+//! | job | `JOB#<job>` | `JOB` |
+//! | execution | `EXECUTION#<arn>` | `EXECUTION` |
+//! | recovery point | `PLAN#<plan>` | `<recovery point>`, so newest first is one query backwards |
+//! | backup | `<recovery point>` | `BACKUP#<instance>` |
+//! | batch | `<recovery point>` | `BATCH#<manifest>#<number>` |
+//!
+//! Jobs are also found by status and by day, through the indexes `jobs-by-status` and `jobs-by-time`.
+//! Every change of a status is a conditional write.
+
+mod backups;
+mod batches;
+mod jobs;
+mod plans;
+mod recovery_points;
+
+use crate::failure::Failure;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::{Serialize, de::DeserializeOwned};
+use std::collections::HashMap;
+
+pub use jobs::Opening;
+
+/// An item as `DynamoDB` holds it.
+type Item = HashMap<String, AttributeValue>;
+
+/// Writes of single items at the same time.
+const CONCURRENCY: usize = 32;
+
+/// The catalog table.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    client: Client,
+    table: String,
+}
+
+impl Catalog {
+    /// The catalog in `table`.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { client, table: table.into() }
+    }
+
+    async fn read<T: DeserializeOwned>(&self, what: &str, pk: &str, sk: &str) -> Result<Option<T>, Failure> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key(pk, sk)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| Failure::call(format!("reading {what} from the catalog"), error))?;
+        answer.item.map(|item| parse(what, item)).transpose()
+    }
+}
+
+fn string(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+fn key(pk: &str, sk: &str) -> Item {
+    Item::from([("pk".to_owned(), string(pk)), ("sk".to_owned(), string(sk))])
+}
+
+/// A record as an item under its key. Absent values leave no attribute.
+fn item(pk: &str, sk: &str, record: &impl Serialize) -> Result<Item, Failure> {
+    let mut item: Item = serde_dynamo::to_item(record)
+        .map_err(|error| Failure::permanent_from(format!("writing {pk} {sk} as an item"), error))?;
+    item.extend(key(pk, sk));
+    Ok(item)
+}
+
+fn value(what: &str, record: &impl Serialize) -> Result<AttributeValue, Failure> {
+    serde_dynamo::to_attribute_value(record)
+        .map_err(|error| Failure::permanent_from(format!("writing {what} as an attribute"), error))
+}
+
+fn parse<T: DeserializeOwned>(what: &str, item: Item) -> Result<T, Failure> {
+    serde_dynamo::from_item(item)
+        .map_err(|error| Failure::permanent_from(format!("reading {what}: the record is not as it should be"), error))
+}

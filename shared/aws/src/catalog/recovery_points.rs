@@ -1,0 +1,107 @@
+//! Recovery points in the catalog.
+
+use super::{Catalog, key, parse, string, value};
+use crate::failure::Failure;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use holdfast_core::ids::PlanId;
+use holdfast_core::job::Job;
+use holdfast_core::recovery_point::{Manifest, Outcome, RecoveryPoint};
+
+pub(super) fn pk(plan: &PlanId) -> String {
+    format!("PLAN#{plan}")
+}
+
+impl Catalog {
+    /// The recovery point that a job makes.
+    ///
+    /// # Errors
+    /// The call failed, the record is not as it should be, or it is missing.
+    pub async fn recovery_point(&self, job: &Job) -> Result<RecoveryPoint, Failure> {
+        let id = &job.recovery_point_id;
+        let found = self.read(&format!("recovery point {id}"), &pk(&job.plan_id), id.as_str()).await?;
+        found.ok_or_else(|| Failure::permanent(format!("recovery point {id} is not in the catalog")))
+    }
+
+    /// A plan's recovery points, newest first.
+    ///
+    /// # Errors
+    /// A page that cannot be read, or a record that is not as it should be.
+    pub async fn list_recovery_points(&self, plan_id: &PlanId) -> Result<Vec<RecoveryPoint>, Failure> {
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :point)")
+            .expression_attribute_values(":pk", string(pk(plan_id)))
+            .expression_attribute_values(":point", string("rp-"))
+            .scan_index_forward(false)
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        let mut points = Vec::new();
+        while let Some(item) = pages.next().await {
+            let item =
+                item.map_err(|error| Failure::call(format!("listing the recovery points of {plan_id}"), error))?;
+            points.push(parse("a recovery point", item)?);
+        }
+        Ok(points)
+    }
+
+    /// Commits the list of instances of a recovery point, if none is committed. Gives the one that is.
+    ///
+    /// # Errors
+    /// The call failed, or the recovery point is missing.
+    pub async fn commit_manifest(&self, job: &Job, manifest: &Manifest) -> Result<Manifest, Failure> {
+        let id = &job.recovery_point_id;
+        let update = self
+            .update_point(job)
+            .update_expression("SET manifest = :manifest")
+            .condition_expression("attribute_exists(pk) AND attribute_not_exists(manifest)")
+            .expression_attribute_values(":manifest", value("manifest", manifest)?);
+        match update.send().await {
+            Ok(_) => Ok(manifest.clone()),
+            Err(SdkError::ServiceError(context))
+                if matches!(context.err(), UpdateItemError::ConditionalCheckFailedException(_)) =>
+            {
+                let committed = self.recovery_point(job).await?.manifest;
+                committed.ok_or_else(|| Failure::retryable(format!("committing the instances of {id}: it vanished")))
+            }
+            Err(error) => Err(Failure::call(format!("committing the instances of {id}"), error)),
+        }
+    }
+
+    /// Writes down what a recovery point came to, once; a later outcome changes nothing. Gives the one that stands.
+    ///
+    /// # Errors
+    /// The call failed, or the recovery point is missing.
+    pub async fn record_outcome(&self, job: &Job, outcome: &Outcome) -> Result<Outcome, Failure> {
+        let id = &job.recovery_point_id;
+        let update = self
+            .update_point(job)
+            .update_expression("SET outcome = :outcome")
+            .condition_expression("attribute_exists(pk) AND attribute_not_exists(outcome)")
+            .expression_attribute_values(":outcome", value("outcome", outcome)?);
+        match update.send().await {
+            Ok(_) => Ok(outcome.clone()),
+            Err(SdkError::ServiceError(context))
+                if matches!(context.err(), UpdateItemError::ConditionalCheckFailedException(_)) =>
+            {
+                let recorded = self.recovery_point(job).await?.outcome;
+                recorded.ok_or_else(|| Failure::retryable(format!("writing the outcome of {id}: it vanished")))
+            }
+            Err(error) => Err(Failure::call(format!("writing the outcome of {id}"), error)),
+        }
+    }
+
+    fn update_point(
+        &self,
+        job: &Job,
+    ) -> aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key(&pk(&job.plan_id), job.recovery_point_id.as_str())))
+    }
+}

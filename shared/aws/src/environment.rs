@@ -1,0 +1,34 @@
+//! What a function reads from its surroundings, once, at cold start.
+
+use crate::failure::Failure;
+use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+
+/// Attempts of one call, the first included. A call that may not be repeated asks for one.
+const ATTEMPTS: u32 = 5;
+
+/// Reads a variable that the template sets.
+///
+/// # Errors
+/// [`Failure::Permanent`] naming the variable, when it is missing or empty.
+pub fn variable(name: &str) -> Result<String, Failure> {
+    #[expect(clippy::disallowed_methods, reason = "this is the edge where configuration is read")]
+    match std::env::var(name) {
+        Ok(value) if !value.is_empty() => Ok(value),
+        _ => Err(Failure::permanent(format!("{name}: the environment variable is not set"))),
+    }
+}
+
+/// The configuration that every client is built from.
+pub async fn sdk_config() -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .load()
+        .await
+}
+
+/// The region a configuration speaks to, for messages and log fields.
+#[must_use]
+pub fn region_of(config: &SdkConfig) -> String {
+    config.region().map_or_else(|| "unknown region".to_owned(), ToString::to_string)
+}
