@@ -1,1 +1,19 @@
-fn main(){}
+//! Wires open-job to the Lambda runtime.
+
+use holdfast_aws::{catalog::Catalog, environment, lambda};
+use open_job::OpenJob;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let build = async {
+        let config = environment::sdk_config().await;
+        Ok(OpenJob {
+            ec2: aws_sdk_ec2::Client::new(&config),
+            catalog: Catalog::new(
+                aws_sdk_dynamodb::Client::new(&config),
+                environment::variable("HOLDFAST_TABLE")?,
+            ),
+        })
+    };
+    lambda::serve("open-job", build, OpenJob::handle).await
+}

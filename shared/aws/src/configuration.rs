@@ -9,8 +9,8 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Address, Instance, NetworkInterface, ResponseLaunchTemplateData, Volume};
 use futures::stream::{self, StreamExt};
 use holdfast_core::configuration::{
-    CapacityReservation, CpuOptions, InstanceConfiguration, InterfaceConfiguration, MetadataOptions, Placement,
-    PrivateAddress, PrivateDnsName, ProductCode, VolumeConfiguration,
+    CapacityReservation, CpuOptions, InstanceConfiguration, InterfaceConfiguration, MetadataOptions,
+    Placement, PrivateAddress, PrivateDnsName, ProductCode, VolumeConfiguration,
 };
 use holdfast_core::ids::{InstanceId, VolumeId};
 use std::collections::BTreeMap;
@@ -42,18 +42,33 @@ pub async fn capture_configurations(
         describe_interfaces(ec2, ids),
         describe_addresses(ec2, ids),
     )?;
-    let gathered = Gathered { volumes, interfaces, addresses };
+    let gathered = Gathered {
+        volumes,
+        interfaces,
+        addresses,
+    };
     let captured = stream::iter(ids.iter().map(|id| async {
         let Some(instance) = instances.get(id) else {
-            return (id.clone(), Captured::Unfit("the instance does not exist any more".to_owned()));
+            return (
+                id.clone(),
+                Captured::Unfit("the instance does not exist any more".to_owned()),
+            );
         };
-        let state = instance.state().and_then(|state| state.name()).map_or("unknown", |name| name.as_str());
+        let state = instance
+            .state()
+            .and_then(|state| state.name())
+            .map_or("unknown", |name| name.as_str());
         if !matches!(state, "running" | "stopping" | "stopped") {
             let why = format!("the instance is {state}; only running and stopped ones are backed up");
             return (id.clone(), Captured::Unfit(why));
         }
         let mut notes = Vec::new();
-        let template = match ec2.get_launch_template_data().instance_id(id.as_str()).send().await {
+        let template = match ec2
+            .get_launch_template_data()
+            .instance_id(id.as_str())
+            .send()
+            .await
+        {
             Ok(answer) => answer.launch_template_data,
             Err(error) => {
                 notes.push(format!(
@@ -63,7 +78,13 @@ pub async fn capture_configurations(
                 None
             }
         };
-        (id.clone(), Captured::Whole(Box::new(gathered.configuration(id, instance, template.as_ref())), notes))
+        (
+            id.clone(),
+            Captured::Whole(
+                Box::new(gathered.configuration(id, instance, template.as_ref())),
+                notes,
+            ),
+        )
     }))
     .buffer_unordered(CONCURRENCY)
     .collect()
@@ -71,7 +92,10 @@ pub async fn capture_configurations(
     Ok(captured)
 }
 
-async fn describe_instances(ec2: &Client, ids: &[InstanceId]) -> Result<BTreeMap<InstanceId, Instance>, Failure> {
+async fn describe_instances(
+    ec2: &Client,
+    ids: &[InstanceId],
+) -> Result<BTreeMap<InstanceId, Instance>, Failure> {
     let mut found = BTreeMap::new();
     let mut pages = ec2
         .describe_instances()
@@ -81,7 +105,12 @@ async fn describe_instances(ec2: &Client, ids: &[InstanceId]) -> Result<BTreeMap
         .send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| Failure::call("describing the instances of a batch", error))?;
-        for instance in page.reservations.unwrap_or_default().into_iter().flat_map(|r| r.instances.unwrap_or_default()) {
+        for instance in page
+            .reservations
+            .unwrap_or_default()
+            .into_iter()
+            .flat_map(|r| r.instances.unwrap_or_default())
+        {
             if let Some(Ok(id)) = instance.instance_id().map(InstanceId::try_from) {
                 found.insert(id, instance);
             }
@@ -90,11 +119,17 @@ async fn describe_instances(ec2: &Client, ids: &[InstanceId]) -> Result<BTreeMap
     Ok(found)
 }
 
-async fn describe_volumes(ec2: &Client, ids: &[InstanceId]) -> Result<BTreeMap<InstanceId, Vec<Volume>>, Failure> {
+async fn describe_volumes(
+    ec2: &Client,
+    ids: &[InstanceId],
+) -> Result<BTreeMap<InstanceId, Vec<Volume>>, Failure> {
     let mut found: BTreeMap<InstanceId, Vec<Volume>> = BTreeMap::new();
     let mut pages = ec2
         .describe_volumes()
-        .filters(filter("attachment.instance-id", ids.iter().map(InstanceId::as_str)))
+        .filters(filter(
+            "attachment.instance-id",
+            ids.iter().map(InstanceId::as_str),
+        ))
         .max_results(PAGE)
         .into_paginator()
         .send();
@@ -119,14 +154,20 @@ async fn describe_interfaces(
     let mut found: BTreeMap<InstanceId, Vec<NetworkInterface>> = BTreeMap::new();
     let mut pages = ec2
         .describe_network_interfaces()
-        .filters(filter("attachment.instance-id", ids.iter().map(InstanceId::as_str)))
+        .filters(filter(
+            "attachment.instance-id",
+            ids.iter().map(InstanceId::as_str),
+        ))
         .max_results(PAGE)
         .into_paginator()
         .send();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| Failure::call("describing the network interfaces of a batch", error))?;
+        let page =
+            page.map_err(|error| Failure::call("describing the network interfaces of a batch", error))?;
         for interface in page.network_interfaces.unwrap_or_default() {
-            let instance = interface.attachment().and_then(|attachment| attachment.instance_id());
+            let instance = interface
+                .attachment()
+                .and_then(|attachment| attachment.instance_id());
             if let Some(Ok(id)) = instance.map(InstanceId::try_from) {
                 found.entry(id).or_default().push(interface);
             }
@@ -144,7 +185,9 @@ async fn describe_addresses(ec2: &Client, ids: &[InstanceId]) -> Result<BTreeMap
         .await
         .map_err(|error| Failure::call("describing the elastic addresses of a batch", error))?;
     let addresses = answer.addresses.unwrap_or_default().into_iter();
-    Ok(addresses.filter_map(|address| Some((address.public_ip()?.to_owned(), address))).collect())
+    Ok(addresses
+        .filter_map(|address| Some((address.public_ip()?.to_owned(), address)))
+        .collect())
 }
 
 struct Gathered {
@@ -166,11 +209,17 @@ impl Gathered {
         }
         let root = instance.root_device_name().unwrap_or_default();
         let volumes = self.volumes.get(id).into_iter().flatten();
-        configuration.volumes = volumes.filter_map(|volume| volume_configuration(volume, id, root)).collect();
+        configuration.volumes = volumes
+            .filter_map(|volume| volume_configuration(volume, id, root))
+            .collect();
         configuration.volumes.sort_by(|a, b| a.device.cmp(&b.device));
         let interfaces = self.interfaces.get(id).into_iter().flatten();
-        configuration.interfaces = interfaces.map(|interface| self.interface_configuration(interface)).collect();
-        configuration.interfaces.sort_by_key(|interface| (interface.network_card_index, interface.device_index));
+        configuration.interfaces = interfaces
+            .map(|interface| self.interface_configuration(interface))
+            .collect();
+        configuration
+            .interfaces
+            .sort_by_key(|interface| (interface.network_card_index, interface.device_index));
         configuration
     }
 
@@ -187,18 +236,26 @@ impl Gathered {
             subnet_id: owned(interface.subnet_id()),
             vpc_id: owned(interface.vpc_id()),
             source_dest_check: interface.source_dest_check(),
-            security_groups: interface.groups().iter().filter_map(|group| owned(group.group_id())).collect(),
+            security_groups: interface
+                .groups()
+                .iter()
+                .filter_map(|group| owned(group.group_id()))
+                .collect(),
             private_addresses: interface
                 .private_ip_addresses()
                 .iter()
                 .map(|private| {
-                    let public_ip = private.association().and_then(|association| owned(association.public_ip()));
+                    let public_ip = private
+                        .association()
+                        .and_then(|association| owned(association.public_ip()));
                     let elastic = public_ip.as_ref().and_then(|ip| self.addresses.get(ip));
                     PrivateAddress {
                         address: private.private_ip_address().unwrap_or_default().to_owned(),
                         primary: private.primary().unwrap_or(false),
                         allocation_id: elastic.and_then(|address| owned(address.allocation_id())),
-                        elastic_ip_tags: elastic.map(|address| tags_from(address.tags())).unwrap_or_default(),
+                        elastic_ip_tags: elastic
+                            .map(|address| tags_from(address.tags()))
+                            .unwrap_or_default(),
                         public_ip,
                     }
                 })
@@ -208,8 +265,16 @@ impl Gathered {
                 .iter()
                 .filter_map(|address| owned(address.ipv6_address()))
                 .collect(),
-            ipv4_prefixes: interface.ipv4_prefixes().iter().filter_map(|p| owned(p.ipv4_prefix())).collect(),
-            ipv6_prefixes: interface.ipv6_prefixes().iter().filter_map(|p| owned(p.ipv6_prefix())).collect(),
+            ipv4_prefixes: interface
+                .ipv4_prefixes()
+                .iter()
+                .filter_map(|p| owned(p.ipv4_prefix()))
+                .collect(),
+            ipv6_prefixes: interface
+                .ipv6_prefixes()
+                .iter()
+                .filter_map(|p| owned(p.ipv6_prefix()))
+                .collect(),
             tags: tags_from(interface.tag_set()),
         }
     }
@@ -254,7 +319,10 @@ fn own_configuration(instance: &Instance) -> InstanceConfiguration {
             .iter()
             .filter_map(|code| {
                 let kind = code.product_code_type().map(text);
-                Some(ProductCode { id: owned(code.product_code_id())?, kind })
+                Some(ProductCode {
+                    id: owned(code.product_code_id())?,
+                    kind,
+                })
             })
             .collect(),
         lifecycle: instance.instance_lifecycle().map(text),
@@ -273,18 +341,35 @@ fn own_configuration(instance: &Instance) -> InstanceConfiguration {
         state: instance.state().and_then(|state| state.name()).map(text),
         launched_at: instance.launch_time().and_then(timestamp),
         key_name: owned(instance.key_name()),
-        iam_instance_profile_arn: instance.iam_instance_profile().and_then(|profile| owned(profile.arn())),
-        monitoring: instance.monitoring().and_then(|monitoring| monitoring.state()).map(text),
+        iam_instance_profile_arn: instance
+            .iam_instance_profile()
+            .and_then(|profile| owned(profile.arn())),
+        monitoring: instance
+            .monitoring()
+            .and_then(|monitoring| monitoring.state())
+            .map(text),
         source_dest_check: instance.source_dest_check(),
-        hibernation_configured: instance.hibernation_options().and_then(|options| options.configured()),
+        hibernation_configured: instance
+            .hibernation_options()
+            .and_then(|options| options.configured()),
         enclave_enabled: instance.enclave_options().and_then(|options| options.enabled()),
-        auto_recovery: instance.maintenance_options().and_then(|options| options.auto_recovery()).map(text),
-        reboot_migration: instance.maintenance_options().and_then(|options| options.reboot_migration()).map(text),
+        auto_recovery: instance
+            .maintenance_options()
+            .and_then(|options| options.auto_recovery())
+            .map(text),
+        reboot_migration: instance
+            .maintenance_options()
+            .and_then(|options| options.reboot_migration())
+            .map(text),
         bandwidth_weighting: instance
             .network_performance_options()
             .and_then(|options| options.bandwidth_weighting())
             .map(text),
-        licenses: instance.licenses().iter().filter_map(|l| owned(l.license_configuration_arn())).collect(),
+        licenses: instance
+            .licenses()
+            .iter()
+            .filter_map(|l| owned(l.license_configuration_arn()))
+            .collect(),
         placement: instance.placement().map(placement).unwrap_or_default(),
         cpu: instance
             .cpu_options()
@@ -318,7 +403,11 @@ fn own_configuration(instance: &Instance) -> InstanceConfiguration {
         subnet_id: owned(instance.subnet_id()),
         private_ip_address: owned(instance.private_ip_address()),
         public_ip_address: owned(instance.public_ip_address()),
-        security_groups: instance.security_groups().iter().filter_map(|group| owned(group.group_id())).collect(),
+        security_groups: instance
+            .security_groups()
+            .iter()
+            .filter_map(|group| owned(group.group_id()))
+            .collect(),
         tags: tags_from(instance.tags()),
         ..InstanceConfiguration::default()
     }
@@ -342,7 +431,9 @@ fn capacity_reservation(instance: &Instance) -> CapacityReservation {
     let specification = instance.capacity_reservation_specification();
     let target = specification.and_then(|specification| specification.capacity_reservation_target());
     CapacityReservation {
-        preference: specification.and_then(|s| s.capacity_reservation_preference()).map(text),
+        preference: specification
+            .and_then(|s| s.capacity_reservation_preference())
+            .map(text),
         reservation_id: target.and_then(|target| owned(target.capacity_reservation_id())),
         resource_group_arn: target.and_then(|target| owned(target.capacity_reservation_resource_group_arn())),
     }
@@ -353,8 +444,11 @@ fn complete(configuration: &mut InstanceConfiguration, template: &ResponseLaunch
     configuration.user_data = owned(template.user_data());
     configuration.disable_api_termination = template.disable_api_termination();
     configuration.disable_api_stop = template.disable_api_stop();
-    configuration.instance_initiated_shutdown_behavior = template.instance_initiated_shutdown_behavior().map(text);
-    configuration.cpu_credits = template.credit_specification().and_then(|credits| owned(credits.cpu_credits()));
+    configuration.instance_initiated_shutdown_behavior =
+        template.instance_initiated_shutdown_behavior().map(text);
+    configuration.cpu_credits = template
+        .credit_specification()
+        .and_then(|credits| owned(credits.cpu_credits()));
     configuration.instance_store = template
         .block_device_mappings()
         .iter()

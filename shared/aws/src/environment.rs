@@ -12,10 +12,15 @@ const ATTEMPTS: u32 = 5;
 /// # Errors
 /// [`Failure::Permanent`] naming the variable, when it is missing or empty.
 pub fn variable(name: &str) -> Result<String, Failure> {
-    #[expect(clippy::disallowed_methods, reason = "this is the edge where configuration is read")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the edge where configuration is read"
+    )]
     match std::env::var(name) {
         Ok(value) if !value.is_empty() => Ok(value),
-        _ => Err(Failure::permanent(format!("{name}: the environment variable is not set"))),
+        _ => Err(Failure::permanent(format!(
+            "{name}: the environment variable is not set"
+        ))),
     }
 }
 
@@ -30,5 +35,7 @@ pub async fn sdk_config() -> SdkConfig {
 /// The region a configuration speaks to, for messages and log fields.
 #[must_use]
 pub fn region_of(config: &SdkConfig) -> String {
-    config.region().map_or_else(|| "unknown region".to_owned(), ToString::to_string)
+    config
+        .region()
+        .map_or_else(|| "unknown region".to_owned(), ToString::to_string)
 }

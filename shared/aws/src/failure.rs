@@ -33,17 +33,26 @@ pub enum Failure {
 impl Failure {
     /// A failure that trying again may cure.
     pub fn retryable(what: impl Into<String>) -> Self {
-        Self::Retryable { what: what.into(), source: None }
+        Self::Retryable {
+            what: what.into(),
+            source: None,
+        }
     }
 
     /// A failure that only a change by somebody can cure.
     pub fn permanent(what: impl Into<String>) -> Self {
-        Self::Permanent { what: what.into(), source: None }
+        Self::Permanent {
+            what: what.into(),
+            source: None,
+        }
     }
 
     /// A failure for good, for `source`.
     pub fn permanent_from(what: impl Into<String>, source: impl Into<Source>) -> Self {
-        Self::Permanent { what: what.into(), source: Some(source.into()) }
+        Self::Permanent {
+            what: what.into(),
+            source: Some(source.into()),
+        }
     }
 
     /// The failure of an AWS call, sorted by the one table of error codes.
@@ -53,14 +62,21 @@ impl Failure {
     {
         let class = class_of(&error);
         let source = Some(match error.code() {
-            Some(code) => Source::from(format!("{code}: {}", error.message().unwrap_or("AWS gives no message"))),
+            Some(code) => Source::from(format!(
+                "{code}: {}",
+                error.message().unwrap_or("AWS gives no message")
+            )),
             None => Box::new(error),
         });
         match class {
-            ErrorClass::Throttled | ErrorClass::Busy | ErrorClass::Unknown => {
-                Self::Retryable { what: what.into(), source }
-            }
-            ErrorClass::Gone | ErrorClass::Refused => Self::Permanent { what: what.into(), source },
+            ErrorClass::Throttled | ErrorClass::Busy | ErrorClass::Unknown => Self::Retryable {
+                what: what.into(),
+                source,
+            },
+            ErrorClass::Gone | ErrorClass::Refused => Self::Permanent {
+                what: what.into(),
+                source,
+            },
         }
     }
 

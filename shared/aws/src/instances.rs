@@ -23,28 +23,51 @@ pub async fn describe_candidates(
         // A filter, not ids: one unknown id fails a call that names ids.
         InstanceQuery::ByIds(ids) => vec![filter("instance-id", ids.iter().map(InstanceId::as_str))],
         InstanceQuery::ByTags(tags) => {
-            let states = [InstanceState::Running, InstanceState::Stopping, InstanceState::Stopped];
+            let states = [
+                InstanceState::Running,
+                InstanceState::Stopping,
+                InstanceState::Stopped,
+            ];
             let mut filters = vec![filter("instance-state-name", states.map(InstanceState::as_str))];
             filters.extend(tags.iter().map(|tag| {
                 if tag.values.is_empty() {
                     filter("tag-key", [literal(&tag.key)])
                 } else {
-                    filter(format!("tag:{}", tag.key), tag.values.iter().map(|value| literal(value)))
+                    filter(
+                        format!("tag:{}", tag.key),
+                        tag.values.iter().map(|value| literal(value)),
+                    )
                 }
             }));
             filters
         }
     };
-    let mut pages =
-        ec2.describe_instances().set_filters(Some(filters)).max_results(PAGE).into_paginator().send();
+    let mut pages = ec2
+        .describe_instances()
+        .set_filters(Some(filters))
+        .max_results(PAGE)
+        .into_paginator()
+        .send();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| Failure::call("listing the instances that the plan selects", error))?;
-        for instance in page.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances) {
+        let page =
+            page.map_err(|error| Failure::call("listing the instances that the plan selects", error))?;
+        for instance in page
+            .reservations()
+            .iter()
+            .flat_map(aws_sdk_ec2::types::Reservation::instances)
+        {
             let id = instance.instance_id().unwrap_or_default();
             let instance_id = InstanceId::try_from(id)
                 .map_err(|error| Failure::permanent_from("reading a listed instance", error))?;
-            let state = instance.state().and_then(|state| state.name()).map_or(InstanceState::Pending, state_from);
-            take(Candidate { instance_id, state, tags: tags_from(instance.tags()) });
+            let state = instance
+                .state()
+                .and_then(|state| state.name())
+                .map_or(InstanceState::Pending, state_from);
+            take(Candidate {
+                instance_id,
+                state,
+                tags: tags_from(instance.tags()),
+            });
         }
     }
     Ok(())

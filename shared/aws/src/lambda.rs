@@ -31,21 +31,29 @@ where
     H: 'static,
 {
     let filter = EnvFilter::new(variable("HOLDFAST_LOG").unwrap_or_else(|_| "info".to_owned()));
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_target(false).flatten_event(true).init();
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_target(false)
+        .flatten_event(true)
+        .init();
     // One handler for the life of the process.
-    let handler: &'static H = Box::leak(Box::new(build.await?));
+    let handler: &'static H = Box::leak(Box::new(Box::pin(build).await?));
     let handle = &handle;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let span = tracing::info_span!("invocation", function, request_id = event.context.request_id);
         async move {
             let answer = match parse_document::<Request>("", &event.payload) {
-                Ok(request) => handle(handler, request, now()).await,
+                Ok(request) => Box::pin(handle(handler, request, now())).await,
                 Err(invalid) => Err(Failure::permanent(invalid.to_string())),
             };
             answer.map_err(|failure| {
                 let (error, cause) = (failure.name(), failure.chain());
                 tracing::error!(error, cause, "the invocation failed");
-                Diagnostic { error_type: error.to_owned(), error_message: cause }
+                Diagnostic {
+                    error_type: error.to_owned(),
+                    error_message: cause,
+                }
             })
         }
         .instrument(span)
@@ -55,6 +63,9 @@ where
 }
 
 fn now() -> Timestamp {
-    #[expect(clippy::disallowed_methods, reason = "this is the edge where the clock is read")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the edge where the clock is read"
+    )]
     Timestamp::now()
 }

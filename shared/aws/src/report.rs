@@ -48,7 +48,12 @@ pub async fn publish_job_event(
         .detail_type(BACKUP_JOB_ENDED)
         .detail(event_detail(job, outcome).to_string())
         .build();
-    let answer = events.put_events().entries(entry).send().await.map_err(|error| Failure::call(what(), error))?;
+    let answer = events
+        .put_events()
+        .entries(entry)
+        .send()
+        .await
+        .map_err(|error| Failure::call(what(), error))?;
     match answer.entries().iter().find_map(|entry| entry.error_code()) {
         None => Ok(()),
         Some(code) => Err(Failure::retryable(format!("{}: {code}", what()))),
@@ -59,12 +64,21 @@ pub async fn publish_job_event(
 ///
 /// # Errors
 /// The line could not be written.
-pub fn write_job_metrics(mut out: impl Write, job: &Job, outcome: &Outcome, now: Timestamp) -> std::io::Result<()> {
+pub fn write_job_metrics(
+    mut out: impl Write,
+    job: &Job,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> std::io::Result<()> {
     writeln!(out, "{}", job_metrics(job, outcome, now))
 }
 
 fn job_metrics(job: &Job, outcome: &Outcome, now: Timestamp) -> Value {
-    let took = job.ended_at.unwrap_or(now).duration_since(job.created_at).as_secs();
+    let took = job
+        .ended_at
+        .unwrap_or(now)
+        .duration_since(job.created_at)
+        .as_secs();
     let of = |status: JobStatus| u8::from(job.status == status);
     let metric = |name: &str, unit: &str| json!({"Name": name, "Unit": unit});
     json!({

@@ -44,7 +44,8 @@ impl Schedules {
         for (number, schedule) in plan.schedules.iter().enumerate() {
             let name = format!("{}{number}", prefix(&plan.plan_id));
             let zone = schedule.time_zone.as_deref().unwrap_or(&plan.time_zone);
-            self.ensure_one(&plan.plan_id, &name, &schedule.expression, zone).await?;
+            self.ensure_one(&plan.plan_id, &name, &schedule.expression, zone)
+                .await?;
             wanted.insert(name);
         }
         self.delete_others(&plan.plan_id, &wanted).await
@@ -58,7 +59,13 @@ impl Schedules {
         self.delete_others(plan_id, &BTreeSet::new()).await
     }
 
-    async fn ensure_one(&self, plan_id: &PlanId, name: &str, expression: &str, zone: &str) -> Result<(), Failure> {
+    async fn ensure_one(
+        &self,
+        plan_id: &PlanId,
+        name: &str,
+        expression: &str,
+        zone: &str,
+    ) -> Result<(), Failure> {
         let what = || format!("setting schedule {name} in group {}", self.group);
         // The scheduler puts the slot in, the same in every delivery of it.
         let input = json!({"plan_id": plan_id, "scheduled_time": "<aws.scheduler.scheduled-time>"});
@@ -121,12 +128,18 @@ impl Schedules {
             .items()
             .send();
         while let Some(schedule) = schedules.next().await {
-            let schedule =
-                schedule.map_err(|error| Failure::call(format!("listing the schedules of plan {plan_id}"), error))?;
+            let schedule = schedule
+                .map_err(|error| Failure::call(format!("listing the schedules of plan {plan_id}"), error))?;
             names.extend(schedule.name.filter(|name| !wanted.contains(name)));
         }
         for name in names {
-            let deleted = self.client.delete_schedule().name(&name).group_name(&self.group).send().await;
+            let deleted = self
+                .client
+                .delete_schedule()
+                .name(&name)
+                .group_name(&self.group)
+                .send()
+                .await;
             match deleted {
                 Ok(_) => {}
                 Err(SdkError::ServiceError(context))

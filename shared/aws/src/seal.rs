@@ -24,6 +24,8 @@ pub async fn derive_seal_key(
         .send()
         .await
         .map_err(|error| Failure::call(what(), error))?;
-    let mac = answer.mac.ok_or_else(|| Failure::permanent(format!("{}: KMS answered without a MAC", what())))?;
+    let mac = answer
+        .mac
+        .ok_or_else(|| Failure::permanent(format!("{}: KMS answered without a MAC", what())))?;
     Ok(SealKey::new(mac.into_inner()))
 }

@@ -5,7 +5,8 @@ use crate::failure::{Failure, class_of, reason_of};
 use aws_config::retry::RetryConfig;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
-    CopyTagsFromSource, InstanceSpecification, ResourceType, SnapshotInfo, SnapshotState as Ec2State, TagSpecification,
+    CopyTagsFromSource, InstanceSpecification, ResourceType, SnapshotInfo, SnapshotState as Ec2State,
+    TagSpecification,
 };
 use holdfast_core::backup::BackupSnapshot;
 use holdfast_core::configuration::Tags;
@@ -42,7 +43,11 @@ pub async fn create_snapshot_set(
     tags: &SnapshotTags,
     description: &str,
 ) -> Result<Vec<BackupSnapshot>, Refusal> {
-    let excluded = set.exclude_data_volumes.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let excluded = set
+        .exclude_data_volumes
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>();
     let specification = InstanceSpecification::builder()
         .instance_id(instance.as_str())
         .exclude_boot_volume(set.exclude_boot_volume)
@@ -63,10 +68,19 @@ pub async fn create_snapshot_set(
         .config_override(once)
         .send()
         .await
-        .map_err(|error| Refusal { class: class_of(&error), reason: reason_of(&error) })?;
-    let mut snapshots = answer.snapshots().iter().map(snapshot_from).collect::<Option<Vec<_>>>().ok_or_else(|| {
-        Refusal { class: ErrorClass::Unknown, reason: "EC2 answered with a snapshot that lacks its id".to_owned() }
-    })?;
+        .map_err(|error| Refusal {
+            class: class_of(&error),
+            reason: reason_of(&error),
+        })?;
+    let mut snapshots = answer
+        .snapshots()
+        .iter()
+        .map(snapshot_from)
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| Refusal {
+            class: ErrorClass::Unknown,
+            reason: "EC2 answered with a snapshot that lacks its id".to_owned(),
+        })?;
     snapshots.sort_by(|a, b| a.volume_id.cmp(&b.volume_id));
     Ok(snapshots)
 }
@@ -85,9 +99,15 @@ fn snapshot_from(info: &SnapshotInfo) -> Option<BackupSnapshot> {
 ///
 /// # Errors
 /// EC2's refusal in its own words. The snapshots are whole without these tags.
-pub async fn add_source_tags(ec2: &Client, snapshots: &[BackupSnapshot], tags: &SnapshotTags) -> Result<(), String> {
+pub async fn add_source_tags(
+    ec2: &Client,
+    snapshots: &[BackupSnapshot],
+    tags: &SnapshotTags,
+) -> Result<(), String> {
     for snapshot in snapshots {
-        let Some(source) = tags.after.get(&snapshot.volume_id) else { continue };
+        let Some(source) = tags.after.get(&snapshot.volume_id) else {
+            continue;
+        };
         ec2.create_tags()
             .resources(snapshot.snapshot_id.as_str())
             .set_tags(Some(tags_to(source)))
@@ -126,9 +146,15 @@ pub async fn describe_recovery_point(
     resources: Option<&[InstanceId]>,
     mut take: impl FnMut(ListedSnapshot),
 ) -> Result<(), Failure> {
-    let mut filters = vec![filter(format!("tag:{}", tags::RECOVERY_POINT), [recovery_point.as_str()])];
+    let mut filters = vec![filter(
+        format!("tag:{}", tags::RECOVERY_POINT),
+        [recovery_point.as_str()],
+    )];
     if let Some(resources) = resources {
-        filters.push(filter(format!("tag:{}", tags::RESOURCE), resources.iter().map(InstanceId::as_str)));
+        filters.push(filter(
+            format!("tag:{}", tags::RESOURCE),
+            resources.iter().map(InstanceId::as_str),
+        ));
     }
     let mut pages = ec2
         .describe_snapshots()
@@ -138,7 +164,8 @@ pub async fn describe_recovery_point(
         .into_paginator()
         .send();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| Failure::call(format!("listing the snapshots of {recovery_point}"), error))?;
+        let page =
+            page.map_err(|error| Failure::call(format!("listing the snapshots of {recovery_point}"), error))?;
         for snapshot in page.snapshots() {
             let ids = snapshot.snapshot_id().zip(snapshot.volume_id());
             let Some((Ok(snapshot_id), Ok(volume_id))) =
@@ -146,7 +173,10 @@ pub async fn describe_recovery_point(
             else {
                 continue;
             };
-            let started_at = snapshot.start_time().and_then(timestamp).unwrap_or(Timestamp::UNIX_EPOCH);
+            let started_at = snapshot
+                .start_time()
+                .and_then(timestamp)
+                .unwrap_or(Timestamp::UNIX_EPOCH);
             take(ListedSnapshot {
                 snapshot: BackupSnapshot {
                     snapshot_id,
@@ -160,8 +190,14 @@ pub async fn describe_recovery_point(
                     Some(Ec2State::Error) => SnapshotState::Error,
                     _ => SnapshotState::Pending,
                 },
-                percent: snapshot.progress().and_then(|text| text.trim_end_matches('%').parse().ok()).unwrap_or(0),
-                message: snapshot.state_message().filter(|message| !message.is_empty()).map(str::to_owned),
+                percent: snapshot
+                    .progress()
+                    .and_then(|text| text.trim_end_matches('%').parse().ok())
+                    .unwrap_or(0),
+                message: snapshot
+                    .state_message()
+                    .filter(|message| !message.is_empty())
+                    .map(str::to_owned),
                 tags: tags_from(snapshot.tags()),
             });
         }

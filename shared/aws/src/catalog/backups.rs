@@ -30,7 +30,11 @@ impl Catalog {
                     .client
                     .put_item()
                     .table_name(&self.table)
-                    .set_item(Some(item(backup.recovery_point_id.as_str(), &sk(&backup.resource_id), &backup)?))
+                    .set_item(Some(item(
+                        backup.recovery_point_id.as_str(),
+                        &sk(&backup.resource_id),
+                        &backup,
+                    )?))
                     .condition_expression("attribute_not_exists(pk)");
                 match put.send().await {
                     Ok(_) => Ok(()),
@@ -39,7 +43,10 @@ impl Catalog {
                     {
                         Ok(())
                     }
-                    Err(error) => Err(Failure::call(format!("writing the intent for {}", backup.resource_id), error)),
+                    Err(error) => Err(Failure::call(
+                        format!("writing the intent for {}", backup.resource_id),
+                        error,
+                    )),
                 }
             })
             .await
@@ -49,7 +56,11 @@ impl Catalog {
     ///
     /// # Errors
     /// A call failed, a record is not as it should be, or one is missing.
-    pub async fn backups(&self, point: &RecoveryPointId, resources: &[InstanceId]) -> Result<Vec<Backup>, Failure> {
+    pub async fn backups(
+        &self,
+        point: &RecoveryPointId,
+        resources: &[InstanceId],
+    ) -> Result<Vec<Backup>, Failure> {
         let what = format!("reading backups of {point}");
         let mut backups: Vec<Backup> = Vec::with_capacity(resources.len());
         for resources in resources.chunks(READ) {
@@ -68,10 +79,17 @@ impl Catalog {
                     .send()
                     .await
                     .map_err(|error| Failure::call(what.clone(), error))?;
-                let items = answer.responses.and_then(|mut tables| tables.remove(&self.table)).unwrap_or_default();
-                let left = answer.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
+                let items = answer
+                    .responses
+                    .and_then(|mut tables| tables.remove(&self.table))
+                    .unwrap_or_default();
+                let left = answer
+                    .unprocessed_keys
+                    .and_then(|mut tables| tables.remove(&self.table));
                 if items.is_empty() && left.is_some() {
-                    return Err(Failure::retryable(format!("{what}: the table answers nothing just now")));
+                    return Err(Failure::retryable(format!(
+                        "{what}: the table answers nothing just now"
+                    )));
                 }
                 for item in items {
                     backups.push(parse("a backup", item)?);
@@ -83,7 +101,11 @@ impl Catalog {
         if backups.len() == resources.len() {
             Ok(backups)
         } else {
-            Err(Failure::permanent(format!("{what}: {} of {} are missing", resources.len() - backups.len(), resources.len())))
+            Err(Failure::permanent(format!(
+                "{what}: {} of {} are missing",
+                resources.len() - backups.len(),
+                resources.len()
+            )))
         }
     }
 
@@ -121,7 +143,9 @@ impl Catalog {
             .and_then(|sk| sk.as_s().ok())
             .and_then(|sk| InstanceId::try_from(sk.trim_start_matches("BACKUP#")).ok());
         let items = answer.items.unwrap_or_default().into_iter();
-        let backups = items.map(|item| parse("a backup", item)).collect::<Result<Vec<_>, _>>()?;
+        let backups = items
+            .map(|item| parse("a backup", item))
+            .collect::<Result<Vec<_>, _>>()?;
         Ok((backups, next))
     }
 
@@ -134,7 +158,11 @@ impl Catalog {
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(item(backup.recovery_point_id.as_str(), &sk(&backup.resource_id), backup)?))
+            .set_item(Some(item(
+                backup.recovery_point_id.as_str(),
+                &sk(&backup.resource_id),
+                backup,
+            )?))
             .condition_expression("#status IN (:intended, :prepared)")
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":intended", value("status", &BackupStatus::Intended)?)
@@ -146,7 +174,10 @@ impl Catalog {
             {
                 Ok(())
             }
-            Err(error) => Err(Failure::call(format!("writing the backup of {}", backup.resource_id), error)),
+            Err(error) => Err(Failure::call(
+                format!("writing the backup of {}", backup.resource_id),
+                error,
+            )),
         }
     }
 
@@ -155,7 +186,10 @@ impl Catalog {
     /// # Errors
     /// A call failed.
     pub async fn write_backups(&self, backups: &[Backup]) -> Result<(), Failure> {
-        stream::iter(backups).map(Ok).try_for_each_concurrent(CONCURRENCY, |backup| self.write_backup(backup)).await
+        stream::iter(backups)
+            .map(Ok)
+            .try_for_each_concurrent(CONCURRENCY, |backup| self.write_backup(backup))
+            .await
     }
 
     /// Ends backups as their job is closed: completed without a reason, failed with one. An ended one stays as it is.
@@ -165,17 +199,26 @@ impl Catalog {
     pub async fn end_backups(&self, endings: &[(&Backup, Option<String>)]) -> Result<(), Failure> {
         stream::iter(endings)
             .map(Ok)
-            .try_for_each_concurrent(CONCURRENCY, |(backup, reason)| self.end_backup(backup, reason.as_deref()))
+            .try_for_each_concurrent(CONCURRENCY, |(backup, reason)| {
+                self.end_backup(backup, reason.as_deref())
+            })
             .await
     }
 
     async fn end_backup(&self, backup: &Backup, reason: Option<&str>) -> Result<(), Failure> {
-        let status = if reason.is_none() { BackupStatus::Completed } else { BackupStatus::Failed };
+        let status = if reason.is_none() {
+            BackupStatus::Completed
+        } else {
+            BackupStatus::Failed
+        };
         let update = self
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(key(backup.recovery_point_id.as_str(), &sk(&backup.resource_id))))
+            .set_key(Some(key(
+                backup.recovery_point_id.as_str(),
+                &sk(&backup.resource_id),
+            )))
             .condition_expression("#status = :before")
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":before", value("status", &backup.status)?)
@@ -193,7 +236,10 @@ impl Catalog {
             {
                 Ok(())
             }
-            Err(error) => Err(Failure::call(format!("ending the backup of {}", backup.resource_id), error)),
+            Err(error) => Err(Failure::call(
+                format!("ending the backup of {}", backup.resource_id),
+                error,
+            )),
         }
     }
 }

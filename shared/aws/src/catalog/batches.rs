@@ -27,7 +27,11 @@ impl Catalog {
                     .client
                     .put_item()
                     .table_name(&self.table)
-                    .set_item(Some(item(batch.recovery_point_id.as_str(), &sk(manifest, batch.number), batch)?))
+                    .set_item(Some(item(
+                        batch.recovery_point_id.as_str(),
+                        &sk(manifest, batch.number),
+                        batch,
+                    )?))
                     .condition_expression("attribute_not_exists(pk)");
                 match put.send().await {
                     Ok(_) => Ok(()),
@@ -36,9 +40,10 @@ impl Catalog {
                     {
                         Ok(())
                     }
-                    Err(error) => {
-                        Err(Failure::call(format!("writing a batch of {}", batch.recovery_point_id), error))
-                    }
+                    Err(error) => Err(Failure::call(
+                        format!("writing a batch of {}", batch.recovery_point_id),
+                        error,
+                    )),
                 }
             })
             .await
@@ -48,8 +53,19 @@ impl Catalog {
     ///
     /// # Errors
     /// The call failed, the record is not as it should be, or there is no such batch.
-    pub async fn batch(&self, point: &RecoveryPointId, manifest: &Manifest, number: u32) -> Result<Batch, Failure> {
-        let found = self.read(&format!("batch {number} of {point}"), point.as_str(), &sk(manifest, number)).await?;
+    pub async fn batch(
+        &self,
+        point: &RecoveryPointId,
+        manifest: &Manifest,
+        number: u32,
+    ) -> Result<Batch, Failure> {
+        let found = self
+            .read(
+                &format!("batch {number} of {point}"),
+                point.as_str(),
+                &sk(manifest, number),
+            )
+            .await?;
         found.ok_or_else(|| Failure::permanent(format!("batch: {point} has no batch {number}")))
     }
 
@@ -57,7 +73,11 @@ impl Catalog {
     ///
     /// # Errors
     /// A page that cannot be read, or a record that is not as it should be.
-    pub async fn list_batches(&self, point: &RecoveryPointId, manifest: &Manifest) -> Result<Vec<Batch>, Failure> {
+    pub async fn list_batches(
+        &self,
+        point: &RecoveryPointId,
+        manifest: &Manifest,
+    ) -> Result<Vec<Batch>, Failure> {
         let mut items = self
             .client
             .query()
@@ -71,7 +91,8 @@ impl Catalog {
             .send();
         let mut batches = Vec::new();
         while let Some(item) = items.next().await {
-            let item = item.map_err(|error| Failure::call(format!("listing the batches of {point}"), error))?;
+            let item =
+                item.map_err(|error| Failure::call(format!("listing the batches of {point}"), error))?;
             batches.push(parse("a batch", item)?);
         }
         Ok(batches)
@@ -81,7 +102,12 @@ impl Catalog {
     ///
     /// # Errors
     /// The call failed.
-    pub async fn claim_burst(&self, manifest: &Manifest, batch: &Batch, burst: Burst) -> Result<bool, Failure> {
+    pub async fn claim_burst(
+        &self,
+        manifest: &Manifest,
+        batch: &Batch,
+        burst: Burst,
+    ) -> Result<bool, Failure> {
         self.set_burst(manifest, batch, batch.burst, burst).await
     }
 
@@ -89,8 +115,22 @@ impl Catalog {
     ///
     /// # Errors
     /// The call failed.
-    pub async fn settle_burst(&self, manifest: &Manifest, batch: &Batch, burst: Burst) -> Result<bool, Failure> {
-        self.set_burst(manifest, batch, Some(burst), Burst { settled: true, ..burst }).await
+    pub async fn settle_burst(
+        &self,
+        manifest: &Manifest,
+        batch: &Batch,
+        burst: Burst,
+    ) -> Result<bool, Failure> {
+        self.set_burst(
+            manifest,
+            batch,
+            Some(burst),
+            Burst {
+                settled: true,
+                ..burst
+            },
+        )
+        .await
     }
 
     async fn set_burst(
@@ -121,7 +161,10 @@ impl Catalog {
             {
                 Ok(false)
             }
-            Err(error) => Err(Failure::call(format!("writing the burst of batch {} of {point}", batch.number), error)),
+            Err(error) => Err(Failure::call(
+                format!("writing the burst of batch {} of {point}", batch.number),
+                error,
+            )),
         }
     }
 

@@ -38,12 +38,21 @@ impl Catalog {
     pub async fn open_job(&self, job: &Job, point: &RecoveryPoint) -> Result<Opening, Failure> {
         let what = format!("opening {}", job.job_id);
         let mut job_item = item(&pk(&job.job_id), "JOB", job)?;
-        job_item.insert("job_day".to_owned(), string(job.created_at.strftime("%Y-%m-%d").to_string()));
-        let execution = Execution { job_id: job.job_id.clone() };
+        job_item.insert(
+            "job_day".to_owned(),
+            string(job.created_at.strftime("%Y-%m-%d").to_string()),
+        );
+        let execution = Execution {
+            job_id: job.job_id.clone(),
+        };
         let execution_key = format!("EXECUTION#{}", job.execution_id);
         let items = [
             job_item,
-            item(&super::recovery_points::pk(&point.plan_id), point.recovery_point_id.as_str(), point)?,
+            item(
+                &super::recovery_points::pk(&point.plan_id),
+                point.recovery_point_id.as_str(),
+                point,
+            )?,
             item(&execution_key, "EXECUTION", &execution)?,
         ];
         let mut transaction = self.client.transact_write_items();
@@ -59,11 +68,16 @@ impl Catalog {
         match transaction.send().await {
             Ok(_) => Ok(Opening::Opened),
             Err(SdkError::ServiceError(context))
-                if matches!(context.err(), TransactWriteItemsError::TransactionCanceledException(_)) =>
+                if matches!(
+                    context.err(),
+                    TransactWriteItemsError::TransactionCanceledException(_)
+                ) =>
             {
                 match self.find_job(&job.job_id).await? {
                     Some(found) => Ok(Opening::Found(Box::new(found))),
-                    None => Err(Failure::retryable(format!("{what}: another write to the same records is going on"))),
+                    None => Err(Failure::retryable(format!(
+                        "{what}: another write to the same records is going on"
+                    ))),
                 }
             }
             Err(error) => Err(Failure::call(what, error)),
@@ -84,8 +98,9 @@ impl Catalog {
     /// The call failed, or the record is not as it should be.
     pub async fn find_job_of_execution(&self, execution_id: &str) -> Result<Option<Job>, Failure> {
         let what = format!("execution {execution_id}");
-        let execution: Option<Execution> =
-            self.read(&what, &format!("EXECUTION#{execution_id}"), "EXECUTION").await?;
+        let execution: Option<Execution> = self
+            .read(&what, &format!("EXECUTION#{execution_id}"), "EXECUTION")
+            .await?;
         match execution {
             Some(execution) => self.find_job(&execution.job_id).await,
             None => Ok(None),

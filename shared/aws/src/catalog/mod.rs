@@ -42,7 +42,10 @@ pub struct Catalog {
 impl Catalog {
     /// The catalog in `table`.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { client, table: table.into() }
+        Self {
+            client,
+            table: table.into(),
+        }
     }
 
     async fn read<T: DeserializeOwned>(&self, what: &str, pk: &str, sk: &str) -> Result<Option<T>, Failure> {
@@ -81,6 +84,10 @@ fn value(what: &str, record: &impl Serialize) -> Result<AttributeValue, Failure>
 }
 
 fn parse<T: DeserializeOwned>(what: &str, item: Item) -> Result<T, Failure> {
-    serde_dynamo::from_item(item)
-        .map_err(|error| Failure::permanent_from(format!("reading {what}: the record is not as it should be"), error))
+    serde_dynamo::from_item(item).map_err(|error| {
+        Failure::permanent_from(
+            format!("reading {what}: the record is not as it should be"),
+            error,
+        )
+    })
 }

@@ -34,7 +34,12 @@ impl Catalog {
     pub async fn save_plan(&self, plan: &BackupPlan, now: Timestamp) -> Result<SavedPlan, Failure> {
         self.change_plan(&plan.plan_id, |saved| {
             let version = saved.map_or(0, |saved| saved.version) + 1;
-            Some(SavedPlan { plan: plan.clone(), version, updated_at: now, deleted_at: None })
+            Some(SavedPlan {
+                plan: plan.clone(),
+                version,
+                updated_at: now,
+                deleted_at: None,
+            })
         })
         .await?
         .ok_or_else(|| Failure::permanent(format!("saving plan {}: nothing was saved", plan.plan_id)))
@@ -48,7 +53,12 @@ impl Catalog {
         let buried = self
             .change_plan(plan_id, |saved| {
                 let saved = saved.filter(|saved| saved.deleted_at.is_none())?;
-                Some(SavedPlan { version: saved.version + 1, updated_at: now, deleted_at: Some(now), ..saved.clone() })
+                Some(SavedPlan {
+                    version: saved.version + 1,
+                    updated_at: now,
+                    deleted_at: Some(now),
+                    ..saved.clone()
+                })
             })
             .await?;
         match buried {
@@ -66,12 +76,14 @@ impl Catalog {
         let what = format!("saving plan {plan_id}");
         for _ in 0..RACES {
             let saved = self.find_plan(plan_id).await?;
-            let Some(next) = change(saved.as_ref()) else { return Ok(None) };
-            let put = self
-                .client
-                .put_item()
-                .table_name(&self.table)
-                .set_item(Some(item(PK, &sk(plan_id), &next)?));
+            let Some(next) = change(saved.as_ref()) else {
+                return Ok(None);
+            };
+            let put =
+                self.client
+                    .put_item()
+                    .table_name(&self.table)
+                    .set_item(Some(item(PK, &sk(plan_id), &next)?));
             let put = match &saved {
                 None => put.condition_expression("attribute_not_exists(pk)"),
                 Some(saved) => put
@@ -92,7 +104,10 @@ impl Catalog {
     ///
     /// # Errors
     /// The call failed, or a record is not as it should be.
-    pub async fn list_plans(&self, after: Option<&PlanId>) -> Result<(Vec<SavedPlan>, Option<PlanId>), Failure> {
+    pub async fn list_plans(
+        &self,
+        after: Option<&PlanId>,
+    ) -> Result<(Vec<SavedPlan>, Option<PlanId>), Failure> {
         let answer = self
             .client
             .query()
@@ -100,14 +115,19 @@ impl Catalog {
             .key_condition_expression("pk = :pk AND sk > :after")
             .filter_expression("attribute_not_exists(deleted_at)")
             .expression_attribute_values(":pk", string(PK))
-            .expression_attribute_values(":after", string(format!("PLAN#{}", after.map_or("", PlanId::as_str))))
+            .expression_attribute_values(
+                ":after",
+                string(format!("PLAN#{}", after.map_or("", PlanId::as_str))),
+            )
             .limit(PAGE)
             .consistent_read(true)
             .send()
             .await
             .map_err(|error| Failure::call("listing the plans", error))?;
         let plans = answer.items.unwrap_or_default().into_iter();
-        let plans = plans.map(|item| parse::<SavedPlan>("a plan", item)).collect::<Result<Vec<_>, _>>()?;
+        let plans = plans
+            .map(|item| parse::<SavedPlan>("a plan", item))
+            .collect::<Result<Vec<_>, _>>()?;
         let next = answer
             .last_evaluated_key
             .as_ref()

@@ -19,7 +19,9 @@ impl Catalog {
     /// The call failed, the record is not as it should be, or it is missing.
     pub async fn recovery_point(&self, job: &Job) -> Result<RecoveryPoint, Failure> {
         let id = &job.recovery_point_id;
-        let found = self.read(&format!("recovery point {id}"), &pk(&job.plan_id), id.as_str()).await?;
+        let found = self
+            .read(&format!("recovery point {id}"), &pk(&job.plan_id), id.as_str())
+            .await?;
         found.ok_or_else(|| Failure::permanent(format!("recovery point {id} is not in the catalog")))
     }
 
@@ -42,8 +44,8 @@ impl Catalog {
             .send();
         let mut points = Vec::new();
         while let Some(item) = pages.next().await {
-            let item =
-                item.map_err(|error| Failure::call(format!("listing the recovery points of {plan_id}"), error))?;
+            let item = item
+                .map_err(|error| Failure::call(format!("listing the recovery points of {plan_id}"), error))?;
             points.push(parse("a recovery point", item)?);
         }
         Ok(points)
@@ -66,7 +68,9 @@ impl Catalog {
                 if matches!(context.err(), UpdateItemError::ConditionalCheckFailedException(_)) =>
             {
                 let committed = self.recovery_point(job).await?.manifest;
-                committed.ok_or_else(|| Failure::retryable(format!("committing the instances of {id}: it vanished")))
+                committed.ok_or_else(|| {
+                    Failure::retryable(format!("committing the instances of {id}: it vanished"))
+                })
             }
             Err(error) => Err(Failure::call(format!("committing the instances of {id}"), error)),
         }
@@ -89,7 +93,8 @@ impl Catalog {
                 if matches!(context.err(), UpdateItemError::ConditionalCheckFailedException(_)) =>
             {
                 let recorded = self.recovery_point(job).await?.outcome;
-                recorded.ok_or_else(|| Failure::retryable(format!("writing the outcome of {id}: it vanished")))
+                recorded
+                    .ok_or_else(|| Failure::retryable(format!("writing the outcome of {id}: it vanished")))
             }
             Err(error) => Err(Failure::call(format!("writing the outcome of {id}"), error)),
         }
