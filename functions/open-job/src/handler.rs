@@ -9,7 +9,7 @@ use holdfast_aws::catalog::{Catalog, Opening};
 use holdfast_aws::failure::Failure;
 use holdfast_aws::instances::describe_candidates;
 use holdfast_core::backup::Backup;
-use holdfast_core::ids::{InstanceId, Occasion, derive_run_ids};
+use holdfast_core::ids::{InstanceId, JobId, Occasion, RecoveryPointId, derive_run_ids};
 use holdfast_core::job::{Job, JobStatus, Progress};
 use holdfast_core::message::{BackupInput, OpenJobRequest, OpenJobResponse, PlanSource};
 use holdfast_core::pacing::cut_batches;
@@ -43,37 +43,12 @@ impl OpenJob {
             },
         };
         let (job_id, recovery_point_id) = derive_run_ids(input.plan.plan_id(), &occasion);
-        let job = match self.catalog.find_job(&job_id).await? {
-            Some(found) => found,
-            None => {
-                let plan = self.plan(input.plan).await?;
-                let job = Job {
-                    job_id,
-                    status: JobStatus::Created,
-                    status_since: now,
-                    plan_id: plan.plan_id.clone(),
-                    recovery_point_id,
-                    execution_id: request.execution_id.clone(),
-                    created_at: now,
-                    ended_at: None,
-                    progress: Progress::default(),
-                    message: None,
-                    reported_at: None,
-                };
-                let point = RecoveryPoint {
-                    recovery_point_id: job.recovery_point_id.clone(),
-                    plan_id: job.plan_id.clone(),
-                    job_id: job.job_id.clone(),
-                    moment: occasion.moment(),
-                    plan,
-                    manifest: None,
-                    outcome: None,
-                };
-                match self.catalog.open_job(&job, &point).await? {
-                    Opening::Opened => job,
-                    Opening::Found(found) => *found,
-                }
-            }
+        let job = if let Some(found) = self.catalog.find_job(&job_id).await? {
+            found
+        } else {
+            let ids = (job_id, recovery_point_id);
+            self.open(input.plan, ids, occasion.moment(), &request.execution_id, now)
+                .await?
         };
         tracing::info!(job = %job.job_id, recovery_point = %job.recovery_point_id, status = %job.status, "job found");
         if job.execution_id != request.execution_id || job.status.is_terminal() {
@@ -95,6 +70,44 @@ impl OpenJob {
         }
         tracing::info!(job = %job.job_id, instances = manifest.instances, batches = manifest.batches, "job opened");
         Ok(response(&job, true, manifest.batches))
+    }
+
+    /// Writes the job and its recovery point, unless another delivery of the same start was quicker.
+    async fn open(
+        &self,
+        source: PlanSource,
+        (job_id, recovery_point_id): (JobId, RecoveryPointId),
+        moment: Timestamp,
+        execution_id: &str,
+        now: Timestamp,
+    ) -> Result<Job, Failure> {
+        let plan = self.plan(source).await?;
+        let job = Job {
+            job_id,
+            status: JobStatus::Created,
+            status_since: now,
+            plan_id: plan.plan_id.clone(),
+            recovery_point_id,
+            execution_id: execution_id.to_owned(),
+            created_at: now,
+            ended_at: None,
+            progress: Progress::default(),
+            message: None,
+            reported_at: None,
+        };
+        let point = RecoveryPoint {
+            recovery_point_id: job.recovery_point_id.clone(),
+            plan_id: job.plan_id.clone(),
+            job_id: job.job_id.clone(),
+            moment,
+            plan,
+            manifest: None,
+            outcome: None,
+        };
+        match self.catalog.open_job(&job, &point).await? {
+            Opening::Opened => Ok(job),
+            Opening::Found(found) => Ok(*found),
+        }
     }
 
     async fn plan(&self, source: PlanSource) -> Result<BackupPlan, Failure> {
@@ -140,7 +153,10 @@ impl OpenJob {
             .list_batches(&job.recovery_point_id, manifest)
             .await?
         {
-            let intents = batch.instances.iter().map(|resource| intend(resource, Some(batch.number)));
+            let intents = batch
+                .instances
+                .iter()
+                .map(|resource| intend(resource, Some(batch.number)));
             self.catalog.ensure_backups(intents).await?;
         }
         let missing = manifest

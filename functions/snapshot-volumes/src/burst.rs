@@ -23,6 +23,9 @@ pub(crate) struct Refused {
     pub(crate) reason: String,
 }
 
+/// What became of one backup: as its record stands now, or to be asked for again.
+type Started = Result<Backup, Refused>;
+
 impl Refused {
     /// Whether it is certain that the call made nothing.
     pub(crate) fn made_nothing(&self) -> bool {
@@ -42,7 +45,7 @@ impl SnapshotVolumes {
             .iter()
             .enumerate()
             .filter(|(_, b)| b.status == BackupStatus::Prepared);
-        let results: Vec<(usize, Result<Result<Backup, Refused>, Failure>)> = stream::iter(prepared)
+        let results: Vec<(usize, Result<Started, Failure>)> = stream::iter(prepared)
             .map(|(index, backup)| async move { (index, self.start(shared, backup, seal_key).await) })
             .buffer_unordered(CONCURRENCY)
             .collect()
@@ -57,12 +60,7 @@ impl SnapshotVolumes {
         Ok(refused)
     }
 
-    async fn start(
-        &self,
-        work: &Work,
-        backup: &Backup,
-        key: &SealKey,
-    ) -> Result<Result<Backup, Refused>, Failure> {
+    async fn start(&self, work: &Work, backup: &Backup, key: &SealKey) -> Result<Started, Failure> {
         let (Some(configuration), Some(set)) = (&backup.configuration, &backup.snapshot_set) else {
             let failed = backup.clone().failed("its record lacks the configuration");
             self.catalog.write_backup(&failed).await?;
@@ -105,7 +103,7 @@ impl SnapshotVolumes {
             let gone = set
                 .volumes
                 .iter()
-                .filter(|id| !taken(*id))
+                .filter(|id| !taken(id))
                 .map(|id| format!("{id} was detached meanwhile"));
             let came = snapshots
                 .iter()

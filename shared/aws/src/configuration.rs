@@ -6,7 +6,10 @@
 use crate::convert::{filter, tags_from, timestamp};
 use crate::failure::{Failure, reason_of};
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{Address, Instance, NetworkInterface, ResponseLaunchTemplateData, Volume};
+use aws_sdk_ec2::types::{
+    Address, EnclaveOptions, HibernationOptions, Instance, InstanceMetadataOptionsResponse, NetworkInterface,
+    NetworkInterfaceAttachment, PrivateDnsNameOptionsResponse, ResponseLaunchTemplateData, Volume,
+};
 use futures::stream::{self, StreamExt};
 use holdfast_core::configuration::{
     CapacityReservation, CpuOptions, InstanceConfiguration, InterfaceConfiguration, MetadataOptions,
@@ -227,9 +230,9 @@ impl Gathered {
         let attachment = interface.attachment();
         InterfaceConfiguration {
             network_interface_id: interface.network_interface_id().unwrap_or_default().to_owned(),
-            device_index: attachment.and_then(|attachment| attachment.device_index()),
-            network_card_index: attachment.and_then(|attachment| attachment.network_card_index()),
-            delete_on_termination: attachment.and_then(|attachment| attachment.delete_on_termination()),
+            device_index: attachment.and_then(NetworkInterfaceAttachment::device_index),
+            network_card_index: attachment.and_then(NetworkInterfaceAttachment::network_card_index),
+            delete_on_termination: attachment.and_then(NetworkInterfaceAttachment::delete_on_termination),
             interface_type: interface.interface_type().map(text),
             description: owned(interface.description()),
             mac_address: owned(interface.mac_address()),
@@ -351,8 +354,8 @@ fn own_configuration(instance: &Instance) -> InstanceConfiguration {
         source_dest_check: instance.source_dest_check(),
         hibernation_configured: instance
             .hibernation_options()
-            .and_then(|options| options.configured()),
-        enclave_enabled: instance.enclave_options().and_then(|options| options.enabled()),
+            .and_then(HibernationOptions::configured),
+        enclave_enabled: instance.enclave_options().and_then(EnclaveOptions::enabled),
         auto_recovery: instance
             .maintenance_options()
             .and_then(|options| options.auto_recovery())
@@ -371,32 +374,11 @@ fn own_configuration(instance: &Instance) -> InstanceConfiguration {
             .filter_map(|l| owned(l.license_configuration_arn()))
             .collect(),
         placement: instance.placement().map(placement).unwrap_or_default(),
-        cpu: instance
-            .cpu_options()
-            .map(|cpu| CpuOptions {
-                core_count: cpu.core_count(),
-                threads_per_core: cpu.threads_per_core(),
-                amd_sev_snp: cpu.amd_sev_snp().map(text),
-                nested_virtualization: cpu.nested_virtualization().map(text),
-            })
-            .unwrap_or_default(),
-        metadata: instance
-            .metadata_options()
-            .map(|options| MetadataOptions {
-                http_tokens: options.http_tokens().map(text),
-                http_put_response_hop_limit: options.http_put_response_hop_limit(),
-                http_endpoint: options.http_endpoint().map(text),
-                http_protocol_ipv6: options.http_protocol_ipv6().map(text),
-                instance_metadata_tags: options.instance_metadata_tags().map(text),
-            })
-            .unwrap_or_default(),
+        cpu: instance.cpu_options().map(cpu).unwrap_or_default(),
+        metadata: instance.metadata_options().map(metadata).unwrap_or_default(),
         private_dns_name: instance
             .private_dns_name_options()
-            .map(|options| PrivateDnsName {
-                hostname_type: options.hostname_type().map(text),
-                enable_resource_name_dns_a_record: options.enable_resource_name_dns_a_record(),
-                enable_resource_name_dns_aaaa_record: options.enable_resource_name_dns_aaaa_record(),
-            })
+            .map(private_dns_name)
             .unwrap_or_default(),
         capacity_reservation: capacity_reservation(instance),
         vpc_id: owned(instance.vpc_id()),
@@ -410,6 +392,33 @@ fn own_configuration(instance: &Instance) -> InstanceConfiguration {
             .collect(),
         tags: tags_from(instance.tags()),
         ..InstanceConfiguration::default()
+    }
+}
+
+fn cpu(cpu: &aws_sdk_ec2::types::CpuOptions) -> CpuOptions {
+    CpuOptions {
+        core_count: cpu.core_count(),
+        threads_per_core: cpu.threads_per_core(),
+        amd_sev_snp: cpu.amd_sev_snp().map(text),
+        nested_virtualization: cpu.nested_virtualization().map(text),
+    }
+}
+
+fn metadata(options: &InstanceMetadataOptionsResponse) -> MetadataOptions {
+    MetadataOptions {
+        http_tokens: options.http_tokens().map(text),
+        http_put_response_hop_limit: options.http_put_response_hop_limit(),
+        http_endpoint: options.http_endpoint().map(text),
+        http_protocol_ipv6: options.http_protocol_ipv6().map(text),
+        instance_metadata_tags: options.instance_metadata_tags().map(text),
+    }
+}
+
+fn private_dns_name(options: &PrivateDnsNameOptionsResponse) -> PrivateDnsName {
+    PrivateDnsName {
+        hostname_type: options.hostname_type().map(text),
+        enable_resource_name_dns_a_record: options.enable_resource_name_dns_a_record(),
+        enable_resource_name_dns_aaaa_record: options.enable_resource_name_dns_aaaa_record(),
     }
 }
 

@@ -1,0 +1,207 @@
+//! Runs the real backup state machine with the real handlers, in process, on the simulator's clock.
+
+use crate::account::{Account, Functions};
+use crate::killer::KillSwitch;
+use asl_runner::{Environment, Execution, Options, StateMachine, TaskError};
+use holdfast_aws::failure::Failure;
+use holdfast_core::failure::parse_document;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::future::Future;
+
+/// How often each task is run before its answer is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// Once, as meant.
+    Once,
+    /// Twice, one after the other; the second answer is taken.
+    Twice,
+    /// Twice at the same time; the second answer is taken.
+    Together,
+}
+
+/// The test's side of the state machine.
+#[derive(Debug)]
+pub struct Bench<'a> {
+    account: &'a Account,
+    functions: Functions,
+    switch: KillSwitch,
+    repeat: Repeat,
+    now: Timestamp,
+}
+
+/// When every test's clock starts.
+///
+/// # Panics
+/// Never: the text is a moment.
+#[must_use]
+pub fn start_of_time() -> Timestamp {
+    "2026-11-24T02:00:00Z".parse().expect("a moment")
+}
+
+impl<'a> Bench<'a> {
+    /// Stops the account's clock and gets its functions ready, with a kill switch below them.
+    ///
+    /// # Panics
+    /// The simulator does not answer.
+    pub async fn new(account: &'a Account, switch: KillSwitch, repeat: Repeat) -> Self {
+        account
+            .simulator
+            .freeze(start_of_time())
+            .await
+            .expect("the simulator's clock stops");
+        Self {
+            account,
+            functions: account.functions(&switch),
+            switch,
+            repeat,
+            now: start_of_time(),
+        }
+    }
+
+    /// The account's functions under the switch.
+    #[must_use]
+    pub fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Runs one backup execution from its start to its end.
+    ///
+    /// # Panics
+    /// The state machine's file cannot be read.
+    pub async fn back_up(&mut self, input: Value, execution: &str) -> Execution {
+        let machine = backup_machine();
+        let options = Options {
+            execution_name: execution.to_owned(),
+            execution_arn: format!(
+                "arn:aws:states:eu-west-1:{}:execution:backup:{execution}",
+                self.account.id
+            ),
+            start_time: self.now.to_string(),
+            max_transitions: 5_000,
+        };
+        machine.start(input, self, options).await
+    }
+
+    /// Calls a function as Lambda would, and again if the process is killed on the way, as Step Functions would.
+    pub async fn invoke(&mut self, function: &str, payload: Value) -> Result<Value, TaskError> {
+        let attempt = async |bench: &Self| -> Option<Result<Value, TaskError>> {
+            let call = bench.call(function, payload.clone());
+            tokio::select! {
+                biased;
+                () = bench.switch.killed() => None,
+                answer = call => (!bench.switch.dies_at_its_end()).then_some(answer),
+            }
+        };
+        loop {
+            let answer = match self.repeat {
+                Repeat::Once => attempt(self).await,
+                Repeat::Twice => match attempt(self).await {
+                    None => None,
+                    Some(_) => attempt(self).await,
+                },
+                Repeat::Together => {
+                    let (first, second) = tokio::join!(attempt(self), attempt(self));
+                    first.and(second)
+                }
+            };
+            match answer {
+                Some(answer) => return answer,
+                None => self.switch.revive(),
+            }
+        }
+    }
+
+    async fn call(&self, function: &str, payload: Value) -> Result<Value, TaskError> {
+        let (functions, now) = (&self.functions, self.now);
+        match function {
+            "open-job" => run(payload, |request| functions.open_job.handle(request, now)).await,
+            "snapshot-volumes" => {
+                run(payload, |request| functions.snapshot_volumes.handle(request, now)).await
+            }
+            "poll-completion" => run(payload, |request| functions.poll_completion.handle(request, now)).await,
+            "close-job" => run(payload, |request| functions.close_job.handle(request, now)).await,
+            "manage-plan" => run(payload, |request| functions.manage_plan.handle(request, now)).await,
+            other => Err(TaskError {
+                error: "Lambda.ResourceNotFoundException".to_owned(),
+                cause: other.to_owned(),
+            }),
+        }
+    }
+}
+
+/// The deployed state machine's file, with function names in place of ARNs.
+///
+/// # Panics
+/// The file cannot be read.
+#[must_use]
+pub fn backup_machine() -> StateMachine {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../statemachines/backup.asl.json");
+    let text = std::fs::read_to_string(path).expect("the state machine's file is there");
+    let substitutions: BTreeMap<String, String> = [
+        ("OpenJobFunctionArn", "open-job"),
+        ("SnapshotVolumesFunctionArn", "snapshot-volumes"),
+        ("PollCompletionFunctionArn", "poll-completion"),
+        ("CloseJobFunctionArn", "close-job"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect();
+    StateMachine::parse(&text, &substitutions).expect("the state machine's file can be read")
+}
+
+async fn run<Request, Response, Answer>(
+    payload: Value,
+    handle: impl FnOnce(Request) -> Answer,
+) -> Result<Value, TaskError>
+where
+    Request: DeserializeOwned,
+    Response: Serialize,
+    Answer: Future<Output = Result<Response, Failure>>,
+{
+    let answer = match parse_document::<Request>("", &payload) {
+        Ok(request) => Box::pin(handle(request)).await,
+        Err(invalid) => Err(Failure::permanent(invalid.to_string())),
+    };
+    match answer {
+        Ok(response) => Ok(serde_json::to_value(response).expect("a response is JSON")),
+        Err(failure) => Err(TaskError {
+            error: failure.name().to_owned(),
+            cause: json!({"errorType": failure.name(), "errorMessage": failure.chain()}).to_string(),
+        }),
+    }
+}
+
+impl Environment for Bench<'_> {
+    async fn run_task(
+        &mut self,
+        _state: &str,
+        _resource: &str,
+        arguments: Value,
+    ) -> Result<Value, TaskError> {
+        let function = arguments["FunctionName"].as_str().unwrap_or_default().to_owned();
+        let payload = self.invoke(&function, arguments["Payload"].clone()).await?;
+        Ok(json!({"StatusCode": 200, "Payload": payload}))
+    }
+
+    async fn wait(&mut self, _state: &str, seconds: f64) {
+        self.account
+            .simulator
+            .advance(seconds)
+            .await
+            .expect("the simulator's clock moves");
+        self.now += SignedDuration::from_secs_f64(seconds);
+    }
+
+    fn now(&self) -> String {
+        self.now.to_string()
+    }
+}
