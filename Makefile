@@ -1,0 +1,64 @@
+# Every command that people and CI use. `make` alone lists them.
+
+PYTHON ?= python3
+VENV := .venv
+LOCAL := PYTHONPATH=tests/local-aws PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python -m holdfast_local
+FUNCTIONS := open-job snapshot-volumes poll-completion close-job manage-plan
+
+# Where the local stack looks for what was built.
+export CARGO_TARGET_DIR := $(CURDIR)/target
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---------------------------------------------------------------- tools
+
+.PHONY: doctor
+doctor: ## say what this machine lacks
+	@command -v $(PYTHON) >/dev/null || { echo "MISSING  python3 3.10 or newer - sudo apt install python3 python3-venv, or: sudo dnf install python3"; exit 1; }
+	@$(PYTHON) tests/local-aws/holdfast_local/doctor.py
+
+.PHONY: venv
+venv: $(VENV)/.installed ## make .venv with the pinned Python tools
+
+$(VENV)/.installed: tests/local-aws/requirements.txt
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# ---------------------------------------------------------------- build
+
+.PHONY: functions
+functions: ## build everything (dev profile) and put the functions where the template looks for them
+	cargo build --workspace --locked
+	@for name in $(FUNCTIONS); do \
+	  from=target/debug/$$name; to=target/lambda/$$name/bootstrap; \
+	  if [ ! -e $$to ] || [ $$from -nt $$to ]; then \
+	    mkdir -p target/lambda/$$name && strip -o $$to.new $$from && mv $$to.new $$to && echo "  $$to" || exit 1; \
+	  fi; \
+	done
+
+# ---------------------------------------------------------------- the local stack
+
+.PHONY: local
+local: venv functions ## start the whole AWS stack on this machine and deploy into it
+	@$(LOCAL) up
+	@$(LOCAL) deploy
+
+.PHONY: local-status
+local-status: venv ## say where the local stack answers
+	@$(LOCAL) status
+
+.PHONY: local-down
+local-down: venv ## end the local stack
+	@$(LOCAL) down
+
+# ---------------------------------------------------------------- demo
+
+# ---------------------------------------------------------------- test, check
+
+# ---------------------------------------------------------------- bench

@@ -1,0 +1,162 @@
+"""On which resources an EC2 or EBS direct call is judged, and by which tags.
+
+MiniStack looks for the first id among a call's parameters and judges the action on that one resource. AWS judges it on
+every resource that the call touches: `CreateSnapshots` on the instance, on its volumes and on the snapshots to come;
+and tags in a creating call need `ec2:CreateTags` on top. EBS direct calls are not judged by MiniStack at all. The table
+below follows AWS's service authorization reference for the actions that Holdfast uses; others stay as they were.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from ministack import app
+from ministack.core import iam_actions, iam_evaluator
+from ministack.core.responses import get_account_id
+from ministack.core.router import extract_access_key_id
+from ministack.services import tagging
+
+# Resources that have no account in their name.
+_WITHOUT_ACCOUNT = frozenset({"snapshot", "image"})
+
+# The types of resource that an action is judged on, each with the parameter that names it. Without a parameter: one
+# that is yet to be made, or that the call does not name.
+_JUDGED_ON: dict[str, list[tuple[str, str | None]]] = {
+    "CopySnapshot": [("snapshot", None)],
+    "CreateSnapshot": [("volume", "VolumeId"), ("snapshot", None)],
+    "CreateSnapshots": [("instance", "InstanceSpecification.InstanceId"), ("volume", None), ("snapshot", None)],
+    "CreateVolume": [("volume", None)],
+    "DeleteSnapshot": [("snapshot", "SnapshotId")],
+    "DescribeImageAttribute": [("image", "ImageId")],
+    "DescribeInstanceAttribute": [("instance", "InstanceId")],
+    "DescribeSnapshotAttribute": [("snapshot", "SnapshotId")],
+    "DescribeVolumeAttribute": [("volume", "VolumeId")],
+    "GetLaunchTemplateData": [("instance", "InstanceId")],
+    "LockSnapshot": [("snapshot", "SnapshotId")],
+    "ModifySnapshotAttribute": [("snapshot", "SnapshotId")],
+}
+
+# The beginning of an id tells the type.
+_TYPES = {
+    "i": "instance",
+    "vol": "volume",
+    "snap": "snapshot",
+    "ami": "image",
+    "eni": "network-interface",
+    "eipalloc": "elastic-ip",
+    "subnet": "subnet",
+    "sg": "security-group",
+    "vpc": "vpc",
+}
+
+
+def resources(params: Mapping[str, Any], region: str, account: str) -> list[str]:
+    """Give the ARNs that an EC2 call is judged on; none when the table does not know the action."""
+    action = _first(params, "Action")
+    if action in ("CreateTags", "DeleteTags"):
+        ids = [_first(params, name) for name in params if name.startswith("ResourceId.")]
+        return [_arn(_type_of(i), i, region, account) for i in ids]
+    if action in _JUDGED_ON:
+        return [_arn(kind, _first(params, name) or "*", region, account) for kind, name in _JUDGED_ON[action]]
+    # No other describing action knows resources.
+    return ["*"] if action.startswith("Describe") else []
+
+
+def tag_on_create(params: Mapping[str, Any], region: str, account: str) -> list[str]:
+    """Give the ARNs on which a creating call also needs `ec2:CreateTags`."""
+    kinds = [
+        _first(params, name)
+        for name in params
+        if name.startswith("TagSpecification.") and name.endswith(".ResourceType")
+        if f"{name.removesuffix('ResourceType')}Tag.1.Key" in params
+    ]
+    return [_arn(kind, "*", region, account) for kind in kinds]
+
+
+def _first(params: Mapping[str, Any], name: str | None) -> str:
+    value = params.get(name) if name else None
+    return (value[0] if isinstance(value, list) else value) or ""
+
+
+def _type_of(resource_id: str) -> str:
+    return _TYPES.get(resource_id.partition("-")[0], "*")
+
+
+def _arn(kind: str, resource_id: str, region: str, account: str) -> str:
+    return f"arn:aws:ec2:{region}:{'' if kind in _WITHOUT_ACCOUNT else account}:{kind}/{resource_id}"
+
+
+def install(simulator: str) -> None:
+    """Put the table in front of MiniStack's own; wrap the forwarding with the check of tags."""
+    first_resource, all_resources = iam_actions.extract_resource_arn, iam_actions.verified_access_resource_arns
+
+    def primary(service: str, method: str, path: str, headers: dict, body: bytes, params: dict, *where: str) -> str:
+        if service == "ec2" and (found := resources(params, *where)):
+            return found[0]
+        if service == "ebs":
+            parts = path.split("/")
+            return _arn("snapshot", parts[2] if len(parts) > 2 else "*", *where)
+        return first_resource(service, method, path, headers, body, params, *where)
+
+    iam_actions.extract_resource_arn = primary
+    # MiniStack's one list of further resources of an EC2 call; it leaves out the first.
+    iam_actions.verified_access_resource_arns = lambda params, *where: (
+        resources(params, *where) or all_resources(params, *where)
+    )
+    iam_actions.SERVICE_TO_IAM_NAMESPACE["ebs"] = "ebs"
+    iam_actions._BOTOCORE_SERVICE_MAP["ebs"] = ["ebs"]
+    app.SERVICE_HANDLERS["ec2"] = _with_tag_check(app.SERVICE_HANDLERS["ec2"])
+    tagging.resource_tags = _with_simulator_tags(tagging.resource_tags, simulator)
+
+
+def _with_tag_check(forward: Callable) -> Callable:
+    async def check_and_forward(method: str, path: str, headers: dict, body: bytes, query: dict) -> tuple:
+        params = app._routing_params(method, path, headers, body, query)
+        region, account = app.extract_region(headers, query), get_account_id()
+        for arn in tag_on_create(params, region, account):
+            context = {
+                **iam_actions.request_tag_context("ec2", "ec2:CreateTags", body, params),
+                "ec2:CreateAction": _first(params, "Action"),
+            }
+            key = extract_access_key_id(headers, query)
+            denied = iam_evaluator.enforce(key, "ec2:CreateTags", "ec2", region, arn, context)
+            if denied:
+                return iam_actions.access_denied_response(
+                    "ec2",
+                    "ec2:CreateTags",
+                    getattr(denied, "principal_arn", ""),
+                    str(uuid.uuid4()),
+                    headers=headers,
+                    explicit_deny=getattr(denied, "decision", "") == "Deny",
+                )
+        return await forward(method, path, headers, body, query)
+
+    return check_and_forward
+
+
+def _with_simulator_tags(elsewhere: Callable, simulator: str) -> Callable:
+    """Answer `aws:ResourceTag` of EC2's resources from the simulator, which is where they are."""
+    address = urlsplit(simulator)
+
+    def resource_tags(arn: str) -> dict[str, str] | None:
+        fields = arn.split(":", 5)
+        if len(fields) < 6 or fields[2] != "ec2":
+            return elsewhere(arn)
+        resource_id = fields[5].partition("/")[2]
+        if resource_id in ("", "*"):
+            return None
+        where = f"account={get_account_id()}&region={fields[3]}&resource={quote(resource_id)}"
+        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=10)
+        try:
+            connection.request("GET", f"/_sim/tags?{where}")
+            answer = connection.getresponse()
+            return json.loads(answer.read())["tags"] if answer.status == 200 else None
+        finally:
+            connection.close()
+
+    return resource_tags

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Stands in for ec2-sim where a test looks at what the launcher sends, not at what EC2 answers.
+
+It answers every EC2 and EBS call with the headers and the body it got, keeps the clock's advances, and knows the tags
+that a test gives it.
+"""
+
+import json
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+ADVANCES: list[dict] = []
+TAGS: dict[str, dict[str, str]] = {}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def answer(self) -> None:
+        """Answer whatever was asked."""
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        url = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        match url.path:
+            case "/_sim/health":
+                return self.reply({"ok": True})
+            case "/_sim/clock/advance":
+                ADVANCES.append({"account": query["account"], **json.loads(body)})
+                return self.reply({})
+            case "/_sim/advances":
+                return self.reply(ADVANCES)
+            case "/_sim/tags" if self.command == "PUT":
+                TAGS[query["resource"]] = json.loads(body)
+                return self.reply({})
+            case "/_sim/tags":
+                return self.reply({"tags": TAGS.get(query["resource"], {})})
+        if b"LoseReply" in body:
+            self.close_connection = True
+            return None
+        if url.path.startswith("/snapshots"):
+            return self.reply({"path": self.path, "headers": dict(self.headers.items())})
+        marks = "".join(f"<{n}>{self.headers.get(n, '')}</{n}>" for n in self.headers if n.startswith("x-sim-"))
+        return self.send(f"<DescribeVolumesResponse>{marks}<volumeSet/></DescribeVolumesResponse>".encode(), "text/xml")
+
+    do_GET = do_POST = do_PUT = answer  # noqa: N815 - names of the standard library
+
+    def reply(self, answer: object) -> None:
+        """Send JSON."""
+        self.send(json.dumps(answer).encode(), "application/json")
+
+    def send(self, body: bytes, content_type: str) -> None:
+        """Send one whole answer."""
+        self.send_response(200)
+        self.send_header("content-type", content_type)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+if __name__ == "__main__":
+    port = int(sys.argv[sys.argv.index("--port") + 1])
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
+    server.serve_forever()
