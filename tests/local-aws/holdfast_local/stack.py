@@ -34,6 +34,7 @@ class Stack:
     stack_id: str
     endpoint: str
     simulator: str
+    state: str
 
     def environment(self) -> dict[str, str]:
         """Give the variables by which SDKs, the AWS CLI and SAM find this stack.
@@ -50,6 +51,8 @@ class Stack:
             "AWS_PAGER": "",
             "NO_PROXY": f"{HOST},localhost",
             "HOLDFAST_SIM_URL": self.simulator,
+            "HOLDFAST_STATE": self.state,
+            "HOLDFAST_OUTPUTS": str(Path(self.state) / "outputs.json"),
             "HOLDFAST_PORT": self.endpoint.rpartition(":")[2],
             "HOLDFAST_SIM_PORT": self.simulator.rpartition(":")[2],
         }
@@ -147,7 +150,7 @@ def _start_simulator(settings: Settings, stack_id: str) -> str:
 
 def _start_ministack(settings: Settings, stack_id: str, simulator: str) -> Stack:
     port = settings.port or free_port()
-    stack = Stack(stack_id=stack_id, endpoint=f"http://{HOST}:{port}", simulator=simulator)
+    stack = Stack(stack_id=stack_id, endpoint=f"http://{HOST}:{port}", simulator=simulator, state=str(settings.state))
     temporary = settings.state / "tmp"
     temporary.mkdir(exist_ok=True)
     environment = {

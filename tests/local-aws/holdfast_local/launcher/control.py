@@ -23,7 +23,7 @@ from holdfast_local.launcher.forwarding import ReplyLost
 _PREFIX = "/_holdfast/"
 
 
-class _BadRequest(Exception):
+class _BadRequestError(Exception):
     pass
 
 
@@ -55,7 +55,7 @@ async def _serve(scope: dict, receive: Callable, send: Callable) -> None:
     query = {name: values[-1] for name, values in parse_qs(scope["query_string"].decode()).items()}
     try:
         status, answer = _answer(scope["method"], scope["path"].removeprefix(_PREFIX), query, body)
-    except _BadRequest as error:
+    except _BadRequestError as error:
         status, answer = 400, {"error": str(error)}
     await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
     await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
@@ -86,5 +86,5 @@ def _virtual_time_request(body: bytes) -> tuple[str, bool]:
     except (ValueError, KeyError, TypeError):
         account, on = None, None
     if not isinstance(account, str) or not isinstance(on, bool):
-        raise _BadRequest('give {"account": "000000000000", "on": true}')
+        raise _BadRequestError('give {"account": "000000000000", "on": true}')
     return account, on

@@ -1,17 +1,23 @@
 """What AWS does on a role's behalf is checked against that role, and written down.
 
-MiniStack lets Step Functions invoke any function, whatever the state machine's role says, and writes a function's log
-whatever the function's role says. A template that forgets such a permission works with MiniStack and fails on AWS.
+MiniStack lets Step Functions invoke any function, whatever the state machine's role says, writes a function's log
+whatever the function's role says, and lets anybody pass any role to a schedule. A template that forgets such a
+permission works with MiniStack and fails on AWS.
 """
 
 from __future__ import annotations
 
 import contextvars
+import json
+import uuid
 from typing import Any
 
-from ministack.core.iam_actions import identity_denial_message
+from ministack import app
+from ministack.core import iam_evaluator
+from ministack.core.iam_actions import access_denied_response, identity_denial_message
 from ministack.core.iam_evaluator import EvalContext, _gather_role_policies, evaluate
 from ministack.core.responses import get_account_id, get_region
+from ministack.core.router import extract_access_key_id
 from ministack.services import lambda_svc, stepfunctions
 
 from holdfast_local.launcher.decisions import LOG
@@ -39,7 +45,7 @@ def denial(role_arn: str, action: str, resource_arn: str, session: str) -> str |
 
 
 def install() -> None:
-    """Ask the state machine's role before a function is invoked, and the function's role about its log and traces."""
+    """Ask before a function is invoked, a log is written, or a role is passed on."""
     run, call = stepfunctions._run_execution, stepfunctions._call_lambda
     execute = lambda_svc._execute_function_with_config_scope
 
@@ -73,3 +79,36 @@ def install() -> None:
     stepfunctions._run_execution = run_as_role
     stepfunctions._call_lambda = call_if_allowed
     lambda_svc._execute_function_with_config_scope = execute_and_note
+    app.SERVICE_HANDLERS["scheduler"] = _with_pass_role_check(app.SERVICE_HANDLERS["scheduler"])
+
+
+def _with_pass_role_check(handle: Any) -> Any:
+    async def check_and_handle(method: str, path: str, headers: dict, body: bytes, query: dict) -> tuple:
+        role = _passed_role(body) if method in ("POST", "PUT") else None
+        if role:
+            denied = iam_evaluator.enforce(
+                extract_access_key_id(headers, query),
+                "iam:PassRole",
+                "scheduler",
+                get_region(),
+                role,
+                {"iam:PassedToService": "scheduler.amazonaws.com"},
+            )
+            if denied:
+                principal = getattr(denied, "principal_arn", "")
+                explicit = getattr(denied, "decision", "") == "Deny"
+                why = identity_denial_message("iam:PassRole", principal, role, explicit)
+                request = str(uuid.uuid4())
+                return access_denied_response(
+                    "scheduler", "iam:PassRole", principal, request, message=why, headers=headers
+                )
+        return await handle(method, path, headers, body, query)
+
+    return check_and_handle
+
+
+def _passed_role(body: bytes) -> str | None:
+    try:
+        return json.loads(body)["Target"]["RoleArn"]
+    except (ValueError, KeyError, TypeError):
+        return None

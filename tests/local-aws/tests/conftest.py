@@ -1,0 +1,140 @@
+"""A stack of its own for the tests, on free ports, with the stand-in for the simulator."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from holdfast_local import stack
+from holdfast_local.settings import REGION, Settings
+
+FAKE_SIMULATOR = Path(__file__).parent / "fake_simulator.py"
+_accounts = itertools.count(100000000001)
+
+
+def settings_in(folder: Path, simulator: Path = FAKE_SIMULATOR) -> Settings:
+    """Give settings for one more stack, which lives in `folder`."""
+    return Settings(state=folder, port=0, simulator_port=0, simulator=simulator, functions=folder / "lambda")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """An access key, and what goes with it."""
+
+    key: str
+    secret: str = "test"
+    token: str | None = None
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account that only one test knows, seen by its root user."""
+
+    stack: stack.Stack
+    id: str
+
+    def client(self, service: str, credentials: Credentials | None = None, region: str = REGION) -> Any:
+        """Give a client that asks once."""
+        who = credentials or Credentials(self.id)
+        return boto3.client(
+            service,
+            endpoint_url=self.stack.endpoint,
+            region_name=region,
+            aws_access_key_id=who.key,
+            aws_secret_access_key=who.secret,
+            aws_session_token=who.token,
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+    def role(self, name: str, *statements: dict[str, Any], service: str = "lambda.amazonaws.com") -> str:
+        """Make a role that its service and the account's root may assume; give its ARN."""
+        root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{self.id}:root"}, "Action": "sts:AssumeRole"}
+        trust = [root, {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]
+        iam = self.client("iam")
+        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_document(trust))
+        if statements:
+            iam.put_role_policy(RoleName=name, PolicyName="least", PolicyDocument=_document(list(statements)))
+        return made["Role"]["Arn"]
+
+    def assume(self, role_arn: str) -> Credentials:
+        """Become a role."""
+        made = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
+        return Credentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+
+    def decisions(self) -> dict[tuple[str, str, bool], int]:
+        """Give what IAM decided in this account: how often by role, action and outcome."""
+        found = self.ask("GET", f"/_holdfast/decisions?account={self.id}")["decisions"]
+        return {(d["principal"], d["action"], d["allowed"]): d["count"] for d in found}
+
+    def ask(self, method: str, path: str, body: object = None, base: str | None = None) -> Any:
+        """Ask one of our own routes; those of the simulator have another base."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request((base or self.stack.endpoint) + path, data, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+
+def _document(statements: list[dict[str, Any]]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+@pytest.fixture(scope="session")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.Stack]:
+    """Run one stack for all tests that do not end it."""
+    settings = settings_in(tmp_path_factory.mktemp("stack"))
+    yield stack.up(settings, print)
+    stack.down(settings)
+
+
+@pytest.fixture
+def account(local: stack.Stack) -> Account:
+    """Give an account that no other test uses."""
+    return Account(local, str(next(_accounts)))
+
+
+@pytest.fixture
+def execution(account: Account) -> Callable[..., dict[str, Any]]:
+    """Give a function that runs a JSONata state machine to its end and describes the execution."""
+
+    def run(states: dict[str, Any], role: str = "", **machine: Any) -> dict[str, Any]:
+        return await_end(account, start(account, states, role, **machine))
+
+    return run
+
+
+def start(account: Account, states: dict[str, Any], role: str = "", **machine: Any) -> str:
+    """Start a state machine whose first state is the first of `states`."""
+    definition = {"QueryLanguage": "JSONata", "StartAt": next(iter(states)), "States": states, **machine}
+    client = account.client("stepfunctions")
+    made = client.create_state_machine(
+        name=f"m{next(_accounts)}",
+        definition=json.dumps(definition),
+        roleArn=role or account.role(f"r{next(_accounts)}"),
+    )
+    return client.start_execution(stateMachineArn=made["stateMachineArn"], input="{}")["executionArn"]
+
+
+def await_end(account: Account, execution_arn: str) -> dict[str, Any]:
+    """Describe an execution once it has ended."""
+    client = account.client("stepfunctions")
+    return eventually(lambda: (d := client.describe_execution(executionArn=execution_arn))["status"] != "RUNNING" and d)
+
+
+def eventually(ask: Callable[[], Any], seconds: float = 30) -> Any:
+    """Ask until the answer is a true one."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := ask():
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s")
