@@ -27,7 +27,7 @@ venv: $(VENV)/.installed ## make .venv with the pinned Python tools
 
 $(VENV)/.installed: tests/local-aws/requirements.txt
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
 # ---------------------------------------------------------------- build
@@ -59,6 +59,34 @@ local-down: venv ## end the local stack
 
 # ---------------------------------------------------------------- demo
 
+.PHONY: demo
+demo: doctor venv functions ## back a three-instance application up on this machine, and prove it
+	@tests/demo/run
+
 # ---------------------------------------------------------------- test, check
 
+.PHONY: test
+test: doctor venv functions ## run every test against a local stack of its own
+	@command -v cargo-nextest >/dev/null || { echo "MISSING  cargo-nextest - cargo install --locked cargo-nextest"; exit 1; }
+	@tests/run
+
+.PHONY: check
+check: venv ## lint everything
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(VENV)/bin/typos
+	$(VENV)/bin/taplo fmt --check --diff
+	$(VENV)/bin/ruff check tests
+	$(VENV)/bin/ruff format --check tests
+	$(VENV)/bin/cfn-lint infra/template.yaml
+	cd infra && AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 ../$(VENV)/bin/sam validate --lint --template-file template.yaml
+
+.PHONY: schema
+schema: ## write docs/plan.schema.json from the plan's types
+	UPDATE_SCHEMA=1 cargo test --quiet --locked -p holdfast-core the_published_schema_is_the_schema
+
 # ---------------------------------------------------------------- bench
+
+.PHONY: bench
+bench: doctor venv functions ## measure calls, transitions, virtual time and memory up to 10,000 instances
+	@tests/bench

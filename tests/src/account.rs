@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The region every test works in.
-pub const REGION: &str = "eu-west-1";
+pub const REGION: &str = "us-east-1";
 const TABLE: &str = "holdfast";
 
 /// Where the local stack is, as `make test` says.
@@ -59,7 +59,7 @@ impl Stack {
         }
     }
 
-    fn config(&self, access_key: &str, secret_key: &str, endpoint: &str) -> SdkConfig {
+    fn config(access_key: &str, secret_key: &str, endpoint: &str) -> SdkConfig {
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(REGION))
@@ -76,7 +76,7 @@ impl Stack {
     /// The account the template is deployed in.
     #[must_use]
     pub fn deployed(&self) -> SdkConfig {
-        self.config(&self.access_key, &self.secret_key, &self.endpoint)
+        Self::config(&self.access_key, &self.secret_key, &self.endpoint)
     }
 }
 
@@ -110,8 +110,8 @@ impl Account {
             u64::from(std::process::id()) % 10_000_000,
             number % 10_000
         );
-        let rest = stack.config(&id, "test", &stack.endpoint);
-        let ec2 = stack.config(&id, "test", &stack.simulator);
+        let rest = Stack::config(&id, "test", &stack.endpoint);
+        let ec2 = Stack::config(&id, "test", &stack.simulator);
         copy_table(
             &aws_sdk_dynamodb::Client::new(&stack.deployed()),
             &aws_sdk_dynamodb::Client::new(&rest),

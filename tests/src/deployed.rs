@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How long anything on the deployed stack may take. It is generous: a test must not fail for a slow machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The deployed stack.
 #[derive(Debug, Clone)]
@@ -33,7 +33,8 @@ impl Deployed {
     ///
     /// # Panics
     /// The stack is not deployed.
-    pub async fn find(stack: &Stack) -> Self {
+    #[must_use]
+    pub fn find(stack: &Stack) -> Self {
         let config = stack.deployed();
         let outputs =
             std::fs::read_to_string(&stack.outputs).expect("the stack's outputs: run under `make test`");
@@ -77,6 +78,9 @@ impl Deployed {
     }
 
     /// The moment so many seconds from now, in whole seconds.
+    ///
+    /// # Panics
+    /// It is beyond the end of time.
     #[must_use]
     pub fn seconds_from_now(&self, seconds: i64) -> Timestamp {
         Timestamp::from_second(wall_clock().as_second() + seconds).expect("a moment")
@@ -129,7 +133,7 @@ impl Deployed {
         let second = run().send().await.expect("an instance starts");
         let ids: Vec<String> = [&first, &second]
             .into_iter()
-            .flat_map(|answer| answer.instances())
+            .flat_map(aws_sdk_ec2::operation::run_instances::RunInstancesOutput::instances)
             .filter_map(|instance| instance.instance_id().map(str::to_owned))
             .collect();
         self.ec2()

@@ -123,7 +123,7 @@ async fn next(State(api): State<Arc<Api>>) -> (HeaderMap, Json<Value>) {
         ("lambda-runtime-deadline-ms", "4102444800000"),
         (
             "lambda-runtime-invoked-function-arn",
-            "arn:aws:lambda:eu-west-1:000000000000:function:bench",
+            "arn:aws:lambda:us-east-1:000000000000:function:bench",
         ),
         (
             "lambda-runtime-trace-id",

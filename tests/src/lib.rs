@@ -3,6 +3,11 @@
 //! Handlers and the real state machine run in process here, against the local stack over the wire. Every test works
 //! in an account of its own, so tests disturb each other in nothing: neither records, nor snapshots, nor the clock.
 
+#![expect(
+    clippy::expect_used,
+    reason = "the tools of tests fail by panicking, with a message"
+)]
+
 pub mod account;
 pub mod audit;
 pub mod deployed;

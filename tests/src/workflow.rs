@@ -2,7 +2,7 @@
 
 use crate::account::{Account, Functions};
 use crate::killer::KillSwitch;
-use asl_runner::{Environment, Execution, Options, StateMachine, TaskError};
+use asl_runner::{Environment, Execution, Options, StateMachine, TaskError, TaskRequest};
 use holdfast_aws::failure::Failure;
 use holdfast_core::failure::parse_document;
 use jiff::{SignedDuration, Timestamp};
@@ -82,16 +82,19 @@ impl<'a> Bench<'a> {
         let options = Options {
             execution_name: execution.to_owned(),
             execution_arn: format!(
-                "arn:aws:states:eu-west-1:{}:execution:backup:{execution}",
+                "arn:aws:states:us-east-1:{}:execution:backup:{execution}",
                 self.account.id
             ),
-            start_time: self.now.to_string(),
+            start_time: self.now,
             max_transitions: 5_000,
         };
         machine.start(input, self, options).await
     }
 
     /// Calls a function as Lambda would, and again if the process is killed on the way, as Step Functions would.
+    ///
+    /// # Errors
+    /// The function's own error, as the state machine sees it.
     pub async fn invoke(&mut self, function: &str, payload: Value) -> Result<Value, TaskError> {
         let attempt = async |bench: &Self| -> Option<Result<Value, TaskError>> {
             let call = bench.call(function, payload.clone());
@@ -130,10 +133,7 @@ impl<'a> Bench<'a> {
             "poll-completion" => run(payload, |request| functions.poll_completion.handle(request, now)).await,
             "close-job" => run(payload, |request| functions.close_job.handle(request, now)).await,
             "manage-plan" => run(payload, |request| functions.manage_plan.handle(request, now)).await,
-            other => Err(TaskError {
-                error: "Lambda.ResourceNotFoundException".to_owned(),
-                cause: other.to_owned(),
-            }),
+            other => Err(TaskError::new("Lambda.ResourceNotFoundException", other)),
         }
     }
 }
@@ -173,22 +173,17 @@ where
     };
     match answer {
         Ok(response) => Ok(serde_json::to_value(response).expect("a response is JSON")),
-        Err(failure) => Err(TaskError {
-            error: failure.name().to_owned(),
-            cause: json!({"errorType": failure.name(), "errorMessage": failure.chain()}).to_string(),
-        }),
+        Err(failure) => {
+            let cause = json!({"errorType": failure.name(), "errorMessage": failure.chain()});
+            Err(TaskError::new(failure.name(), cause.to_string()))
+        }
     }
 }
 
 impl Environment for Bench<'_> {
-    async fn run_task(
-        &mut self,
-        _state: &str,
-        _resource: &str,
-        arguments: Value,
-    ) -> Result<Value, TaskError> {
-        let function = arguments["FunctionName"].as_str().unwrap_or_default().to_owned();
-        let payload = self.invoke(&function, arguments["Payload"].clone()).await?;
+    async fn run_task(&mut self, task: TaskRequest<'_>) -> Result<Value, TaskError> {
+        let function = task.arguments["FunctionName"].as_str().unwrap_or_default();
+        let payload = self.invoke(function, task.arguments["Payload"].clone()).await?;
         Ok(json!({"StatusCode": 200, "Payload": payload}))
     }
 
@@ -201,7 +196,7 @@ impl Environment for Bench<'_> {
         self.now += SignedDuration::from_secs_f64(seconds);
     }
 
-    fn now(&self) -> String {
-        self.now.to_string()
+    fn now(&self) -> Timestamp {
+        self.now
     }
 }

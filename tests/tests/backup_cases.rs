@@ -1,5 +1,10 @@
 //! The backup workflow against what goes wrong in real accounts.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and prints its figure"
+)]
+
 use asl_runner::{Execution, Status};
 use aws_sdk_ec2::types::Filter;
 use holdfast_core::backup::BackupStatus;
@@ -231,7 +236,7 @@ async fn snapshots_with_forged_tags_do_not_count() {
         .ec2()
         .create_volume()
         .size(1)
-        .availability_zone("eu-west-1a")
+        .availability_zone("us-east-1a")
         .send()
         .await
         .unwrap();
@@ -274,7 +279,7 @@ async fn an_instance_terminated_between_open_and_snapshot_fails_alone() {
             "open-job",
             json!({
                 "input": {"plan": case.plan},
-                "execution_id": format!("arn:aws:states:eu-west-1:{}:execution:backup:first", case.account.id),
+                "execution_id": format!("arn:aws:states:us-east-1:{}:execution:backup:first", case.account.id),
                 "started_at": bench.now(),
             }),
         )
@@ -565,7 +570,7 @@ async fn a_stopped_execution_ends_its_job_as_aborted() {
     let mut bench = case.bench().await;
     start(&mut bench, &case).await;
     let execution_id = format!(
-        "arn:aws:states:eu-west-1:{}:execution:backup:first",
+        "arn:aws:states:us-east-1:{}:execution:backup:first",
         case.account.id
     );
     let stopped = json!({"execution_id": execution_id, "failure": {"error": "ABORTED"}});
@@ -584,7 +589,7 @@ async fn a_stopped_execution_ends_its_job_as_aborted() {
 /// Opens the job and runs its first batch, as the execution `first` would.
 async fn start(bench: &mut Bench<'_>, case: &Case) -> Value {
     let execution_id = format!(
-        "arn:aws:states:eu-west-1:{}:execution:backup:first",
+        "arn:aws:states:us-east-1:{}:execution:backup:first",
         case.account.id
     );
     let request =

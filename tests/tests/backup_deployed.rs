@@ -2,8 +2,15 @@
 //!
 //! One test, in steps that build on one another: they share the one deployed stack.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking, and prints its figure"
+)]
+
 use aws_sdk_sfn::types::ExecutionStatus;
 use coldsnap::SnapshotDownloader;
+use holdfast_core::ids::hex_prefix;
 use holdfast_tests::account::Stack;
 use holdfast_tests::deployed::Deployed;
 use serde_json::{Value, json};
@@ -12,7 +19,7 @@ use std::path::Path;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plans_instances_become_a_recovery_point_that_holds_every_byte() {
-    let deployed = Deployed::find(&Stack::from_environment()).await;
+    let deployed = Deployed::find(&Stack::from_environment());
     let app = deployed.unique("shop");
     let volumes = deployed.application(&app).await;
     let images = tempfile::tempdir().unwrap();
@@ -55,7 +62,7 @@ async fn a_plans_instances_become_a_recovery_point_that_holds_every_byte() {
             .expect("each volume has its snapshot");
         let path = images.path().join(format!("{snapshot}.img"));
         downloader
-            .download_to_file(snapshot, &path, None)
+            .download_to_file(snapshot, &path, None, None, None)
             .await
             .expect("coldsnap reads the snapshot");
         let content = std::fs::read(&path).unwrap();
@@ -110,10 +117,7 @@ fn assert_blocks_equal(content: &[u8], digest: &Value, snapshot: &str) {
     for (index, bytes) in (0_u64..).zip(content.chunks(BLOCK)) {
         match expected.remove(&index) {
             Some(wanted) => {
-                let sum: String = Sha256::digest(bytes)
-                    .iter()
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect();
+                let sum = hex_prefix(&Sha256::digest(bytes), 32);
                 assert_eq!(sum, wanted, "block {index} of {snapshot}");
             }
             None => assert!(
@@ -127,7 +131,7 @@ fn assert_blocks_equal(content: &[u8], digest: &Value, snapshot: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schedule_fires_and_takes_the_recovery_point_of_its_slot() {
-    let deployed = Deployed::find(&Stack::from_environment()).await;
+    let deployed = Deployed::find(&Stack::from_environment());
     let app = deployed.unique("slot");
     deployed.application(&app).await;
     let slot = deployed.seconds_from_now(5);
@@ -164,7 +168,7 @@ async fn a_schedule_fires_and_takes_the_recovery_point_of_its_slot() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_plans_and_inputs_are_refused_with_the_fields_name() {
-    let deployed = Deployed::find(&Stack::from_environment()).await;
+    let deployed = Deployed::find(&Stack::from_environment());
     let good = json!({"plan_id": deployed.unique("bad"), "selection": {"tags": [{"key": "app"}]},
         "retention": [{"keep": "newest", "count": 1}]});
     for (field, value) in [
@@ -194,7 +198,7 @@ async fn bad_plans_and_inputs_are_refused_with_the_fields_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_execution_that_is_stopped_leaves_no_job_running() {
-    let deployed = Deployed::find(&Stack::from_environment()).await;
+    let deployed = Deployed::find(&Stack::from_environment());
     let app = deployed.unique("stop");
     let volumes = deployed.application(&app).await;
     deployed.hold_snapshots(&volumes).await;

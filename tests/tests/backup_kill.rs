@@ -1,5 +1,11 @@
 //! The backup workflow, killed before, during and after every AWS call it makes (target R1).
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints its figure"
+)]
+
 use asl_runner::Status;
 use holdfast_core::backup::BackupStatus;
 use holdfast_core::job::JobStatus;
@@ -65,7 +71,7 @@ async fn back_up_and_audit(stack: &Stack, switch: KillSwitch) -> u32 {
         point
             .snapshots
             .iter()
-            .filter(|snapshot| snapshot.tags.get("Name").is_some())
+            .filter(|snapshot| snapshot.tags.contains_key("Name"))
             .count(),
         1
     );

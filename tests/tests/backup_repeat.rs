@@ -1,5 +1,10 @@
 //! Every handler run twice, and twice at once, on the same input (target R2).
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and prints its figure"
+)]
+
 use asl_runner::Status;
 use holdfast_core::backup::BackupStatus;
 use holdfast_core::job::JobStatus;

@@ -7,7 +7,7 @@ use holdfast_aws::snapshots::{add_source_tags, create_snapshot_set};
 use holdfast_core::backup::{Backup, BackupSnapshot, BackupStatus};
 use holdfast_core::configuration::{InstanceConfiguration, VolumeConfiguration};
 use holdfast_core::failure::ErrorClass;
-use holdfast_core::ids::{InstanceId, VolumeId};
+use holdfast_core::ids::VolumeId;
 use holdfast_core::seal::SealKey;
 use holdfast_core::tags::{SnapshotIdentity, SnapshotTags, decide_snapshot_tags};
 use holdfast_core::volumes::SnapshotSet;
@@ -18,9 +18,7 @@ const CONCURRENCY: usize = 32;
 /// A backup that was not started and is to be asked for again.
 #[derive(Debug)]
 pub(crate) struct Refused {
-    pub(crate) resource: InstanceId,
     pub(crate) class: ErrorClass,
-    pub(crate) reason: String,
 }
 
 /// What became of one backup: as its record stands now, or to be asked for again.
@@ -76,11 +74,10 @@ impl SnapshotVolumes {
                     self.catalog.write_backup(&failed).await?;
                     Ok(Ok(failed))
                 }
-                ErrorClass::Throttled | ErrorClass::Busy | ErrorClass::Unknown => Ok(Err(Refused {
-                    resource: backup.resource_id.clone(),
-                    class: refusal.class,
-                    reason: refusal.reason,
-                })),
+                ErrorClass::Throttled | ErrorClass::Busy | ErrorClass::Unknown => {
+                    tracing::warn!(resource = %backup.resource_id, class = ?refusal.class, reason = refusal.reason, "refused");
+                    Ok(Err(Refused { class: refusal.class }))
+                }
             },
         }
     }

@@ -15,6 +15,7 @@ use holdfast_aws::configuration::{Captured, capture_configurations};
 use holdfast_aws::failure::Failure;
 use holdfast_aws::seal::derive_seal_key;
 use holdfast_core::backup::{Backup, BackupStatus};
+use holdfast_core::failure::ErrorClass;
 use holdfast_core::ids::InstanceId;
 use holdfast_core::job::Job;
 use holdfast_core::message::{SnapshotVolumesRequest, SnapshotVolumesResponse};
@@ -76,8 +77,8 @@ impl SnapshotVolumes {
         if now >= work.deadline() {
             self.give_up(&mut work).await?;
         }
-        self.prepare(&mut work).await?;
-        if work.is_open() {
+        let mut asked_again = self.prepare(&mut work).await?;
+        if work.has_prepared() {
             let burst = Burst {
                 at: now,
                 settled: false,
@@ -91,9 +92,16 @@ impl SnapshotVolumes {
             }
             work.batch.burst = Some(burst);
             let refused = self.run_burst(&mut work).await?;
-            if let Some(wait_until) = self.settle(&mut work, burst, &refused).await? {
-                return Ok(work.again_at(wait_until));
+            if refused.iter().all(Refused::made_nothing) {
+                self.catalog
+                    .settle_burst(&work.manifest, &work.batch, burst)
+                    .await?;
             }
+            asked_again.extend(refused.iter().map(|refused| refused.class));
+        }
+        if !asked_again.is_empty() {
+            tracing::warn!(job = %work.job.job_id, batch = work.batch.number, backups = asked_again.len(), "asking again");
+            return Ok(work.again_at(retry_burst_at(&asked_again, now, now)));
         }
         let (tally, snapshots) = tally_batch(&work.backups);
         self.catalog
@@ -140,16 +148,18 @@ impl SnapshotVolumes {
         })
     }
 
-    /// Captures the configuration of backups that are only intended, and writes down what will be asked for.
-    async fn prepare(&self, work: &mut Work) -> Result<(), Failure> {
+    /// Captures the configuration of backups that are only intended, and writes down what will be asked for. Gives a
+    /// class for each that EC2 would not describe just now.
+    async fn prepare(&self, work: &mut Work) -> Result<Vec<ErrorClass>, Failure> {
         let intended: Vec<InstanceId> = work
             .backups
             .iter()
             .filter(|backup| backup.status == BackupStatus::Intended)
             .map(|backup| backup.resource_id.clone())
             .collect();
+        let mut not_now = Vec::new();
         if intended.is_empty() {
-            return Ok(());
+            return Ok(not_now);
         }
         let mut captured = capture_configurations(&self.ec2, &intended).await?;
         let mut prepared = Vec::with_capacity(intended.len());
@@ -159,6 +169,11 @@ impl SnapshotVolumes {
             };
             match captured {
                 Captured::Unfit(why) => *backup = backup.clone().failed(why),
+                Captured::NotNow(reason) => {
+                    tracing::warn!(resource = %backup.resource_id, reason, "not described just now");
+                    not_now.push(ErrorClass::Throttled);
+                    continue;
+                }
                 Captured::Whole(configuration, notes) => {
                     match decide_snapshot_set(&work.point.plan.volumes, &configuration.volumes) {
                         Ok(set) => {
@@ -173,7 +188,8 @@ impl SnapshotVolumes {
             }
             prepared.push(backup.clone());
         }
-        self.catalog.write_backups(&prepared).await
+        self.catalog.write_backups(&prepared).await?;
+        Ok(not_now)
     }
 
     /// After the deadline nothing more is started.
@@ -193,28 +209,6 @@ impl SnapshotVolumes {
         self.catalog.write_backups(&failed).await
     }
 
-    /// Settles a burst whose every answer is known. Gives the time to run the batch again, if some were refused.
-    async fn settle(
-        &self,
-        work: &mut Work,
-        burst: Burst,
-        refused: &[Refused],
-    ) -> Result<Option<Timestamp>, Failure> {
-        let classes: Vec<_> = refused.iter().map(|refused| refused.class).collect();
-        if refused.iter().all(Refused::made_nothing) {
-            self.catalog
-                .settle_burst(&work.manifest, &work.batch, burst)
-                .await?;
-        }
-        if refused.is_empty() {
-            return Ok(None);
-        }
-        for refused in refused.iter().take(3) {
-            tracing::warn!(resource = %refused.resource, class = ?refused.class, reason = refused.reason, "to be asked again");
-        }
-        Ok(Some(retry_burst_at(&classes, burst.at, work.now)))
-    }
-
     async fn seal_key(&self, work: &Work) -> Result<holdfast_core::seal::SealKey, Failure> {
         derive_seal_key(&self.kms, &self.seal_key_id, &work.point.recovery_point_id).await
     }
@@ -223,6 +217,12 @@ impl SnapshotVolumes {
 impl Work {
     fn is_open(&self) -> bool {
         self.backups.iter().any(|backup| backup.status.is_to_be_started())
+    }
+
+    fn has_prepared(&self) -> bool {
+        self.backups
+            .iter()
+            .any(|backup| backup.status == BackupStatus::Prepared)
     }
 
     fn deadline(&self) -> Timestamp {

@@ -4,7 +4,7 @@
 //! protection flags, shutdown behaviour and credits in one call instead of one attribute a call.
 
 use crate::convert::{filter, tags_from, timestamp};
-use crate::failure::{Failure, reason_of};
+use crate::failure::{Failure, class_of, reason_of};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
     Address, EnclaveOptions, HibernationOptions, Instance, InstanceMetadataOptionsResponse, NetworkInterface,
@@ -15,6 +15,7 @@ use holdfast_core::configuration::{
     CapacityReservation, CpuOptions, InstanceConfiguration, InterfaceConfiguration, MetadataOptions,
     Placement, PrivateAddress, PrivateDnsName, ProductCode, VolumeConfiguration,
 };
+use holdfast_core::failure::ErrorClass;
 use holdfast_core::ids::{InstanceId, VolumeId};
 use std::collections::BTreeMap;
 
@@ -29,6 +30,8 @@ pub enum Captured {
     Whole(Box<InstanceConfiguration>, Vec<String>),
     /// It cannot be backed up, and why.
     Unfit(String),
+    /// EC2 would not say just now; it is to be asked again.
+    NotNow(String),
 }
 
 /// Reads the configuration of up to 200 instances.
@@ -73,13 +76,18 @@ pub async fn capture_configurations(
             .await
         {
             Ok(answer) => answer.launch_template_data,
-            Err(error) => {
-                notes.push(format!(
-                    "user data, protection flags, shutdown behaviour and credits could not be read: {}",
-                    reason_of(&error)
-                ));
-                None
-            }
+            Err(error) => match class_of(&error) {
+                ErrorClass::Throttled | ErrorClass::Busy | ErrorClass::Unknown => {
+                    return (id.clone(), Captured::NotNow(reason_of(&error)));
+                }
+                ErrorClass::Gone => return (id.clone(), Captured::Unfit(reason_of(&error))),
+                ErrorClass::Refused => {
+                    let lost =
+                        "user data, protection flags, shutdown behaviour and credits could not be read";
+                    notes.push(format!("{lost}: {}", reason_of(&error)));
+                    None
+                }
+            },
         };
         (
             id.clone(),

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::unknown_field("/retension", json!([]), "retension")]
+    #[case::unknown_field("/rules", json!([]), "rules")]
     #[case::no_rule("/retention", json!([]), "retention")]
     #[case::six_rules("/retention", json!(vec![json!({"keep": "newest", "count": 1}); 6]), "retention")]
     #[case::keeps_nothing("/retention", json!([{"keep": "newest", "count": 0}]), "retention[0].count")]

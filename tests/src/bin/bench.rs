@@ -3,13 +3,16 @@
 //! Counts and virtual time come from the real state machine with the real handlers in process, on the simulator's
 //! clock. Memory is the peak of the real function binaries, each behind a Lambda Runtime API.
 
-use asl_runner::{Environment, Options, Status, TaskError};
+#![expect(clippy::expect_used, reason = "a bench that cannot run says so and ends")]
+
+use asl_runner::{Environment, Options, Status, TaskError, TaskRequest};
 use holdfast_core::job::JobStatus;
 use holdfast_tests::account::{Account, Stack};
 use holdfast_tests::audit::audit;
 use holdfast_tests::killer::KillSwitch;
 use holdfast_tests::lambda_process::LambdaProcess;
 use holdfast_tests::workflow::{Bench, Repeat, backup_machine, start_of_time};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,7 +21,7 @@ use std::path::PathBuf;
 const SIZES: [u32; 4] = [10, 100, 1_000, 10_000];
 const VOLUMES: u32 = 2;
 const FUNCTIONS: [&str; 4] = ["open-job", "snapshot-volumes", "poll-completion", "close-job"];
-/// Seconds that 10,000 CreateSnapshots calls take at least: a bucket of 100 that refills at 5 a second.
+/// Seconds that 10,000 `CreateSnapshots` calls take at least: a bucket of 100 that refills at 5 a second.
 const THROTTLE_FLOOR: f64 = 1_980.0;
 
 struct Row {
@@ -114,7 +117,7 @@ async fn weigh(stack: &Stack, instances: u32) -> BTreeMap<&'static str, u64> {
     }
     let options = Options {
         execution_name: "weigh".to_owned(),
-        execution_arn: "arn:aws:states:eu-west-1:000000000000:execution:backup:weigh".to_owned(),
+        execution_arn: "arn:aws:states:us-east-1:000000000000:execution:backup:weigh".to_owned(),
         start_time: processes.now(),
         max_transitions: 5_000,
     };
@@ -138,23 +141,18 @@ struct Processes<'a> {
 }
 
 impl Environment for Processes<'_> {
-    async fn run_task(
-        &mut self,
-        _state: &str,
-        _resource: &str,
-        arguments: Value,
-    ) -> Result<Value, TaskError> {
-        let function = arguments["FunctionName"].as_str().unwrap_or_default();
+    async fn run_task(&mut self, task: TaskRequest<'_>) -> Result<Value, TaskError> {
+        let function = task.arguments["FunctionName"].as_str().unwrap_or_default();
         let process = self
             .running
             .get_mut(function)
             .expect("a function of the state machine");
-        match process.invoke(arguments["Payload"].clone()).await {
+        match process.invoke(task.arguments["Payload"].clone()).await {
             Ok(payload) => Ok(json!({"StatusCode": 200, "Payload": payload})),
-            Err(error) => Err(TaskError {
-                error: error["errorType"].as_str().unwrap_or("Lambda.Unknown").to_owned(),
-                cause: error.to_string(),
-            }),
+            Err(error) => {
+                let name = error["errorType"].as_str().unwrap_or("Lambda.Unknown");
+                Err(TaskError::new(name, error.to_string()))
+            }
         }
     }
 
@@ -166,10 +164,9 @@ impl Environment for Processes<'_> {
             .expect("the simulator's clock moves");
     }
 
-    fn now(&self) -> String {
+    fn now(&self) -> Timestamp {
         #[expect(clippy::disallowed_methods, reason = "the functions read the wall clock too")]
-        let now = jiff::Timestamp::now();
-        now.to_string()
+        Timestamp::now()
     }
 }
 
