@@ -16,7 +16,6 @@ from holdfast_local.stack import MISLEADING, Stack, StackError
 
 FUNCTIONS = ("open-job", "snapshot-volumes", "poll-completion", "close-job", "manage-plan")
 DEFAULT_ACCOUNT = "000000000000"
-_BUCKET = "holdfast-artifacts"
 _TEMPLATE = REPOSITORY / "infra" / "template.yaml"
 _ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -35,7 +34,7 @@ def deploy(settings: Settings, stack: Stack, say: Callable[[str], None], account
         return json.loads(outputs_file.read_text())
     environment = _environment(stack, account)
     log = settings.logs / f"deploy{suffix}.log"
-    _run_sam(settings, environment, log, say)
+    _run_sam(settings, environment, log, account or DEFAULT_ACCOUNT, say)
     outputs = _outputs(environment)
     outputs_file.write_text(json.dumps(outputs, indent=2) + "\n")
     deployed_file.write_text(json.dumps(fingerprint))
@@ -61,12 +60,15 @@ def _environment(stack: Stack, account: str | None) -> dict[str, str]:
     return environment
 
 
-def _run_sam(settings: Settings, environment: dict[str, str], log: Path, say: Callable[[str], None]) -> None:
+def _run_sam(
+    settings: Settings, environment: dict[str, str], log: Path, account: str, say: Callable[[str], None]
+) -> None:
     import boto3
 
     session = boto3.Session(environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"])
     s3 = session.client("s3", environment["AWS_REGION"], endpoint_url=environment["AWS_ENDPOINT_URL"])
-    s3.create_bucket(Bucket=_BUCKET)
+    bucket = f"holdfast-artifacts-{account}"  # no two accounts can have one of the same name
+    s3.create_bucket(Bucket=bucket)
     architecture = _ARCHITECTURES.get(platform.machine().lower())
     if architecture is None:
         raise StackError(f"Lambda has no processor like this machine's {platform.machine()}.")
@@ -77,6 +79,7 @@ def _run_sam(settings: Settings, environment: dict[str, str], log: Path, say: Ca
         *("--config-env", "local"),
         *("--template-file", str(_packaged(settings))),
         *("--parameter-overrides", f"Architecture={architecture}", "DeletionProtection=false"),
+        *("--s3-bucket", bucket),
     ]
     say(f"Deploying {STACK_NAME} for {architecture} …")
     with log.open("wb") as output:
