@@ -30,7 +30,7 @@ while True:
     with open(os.environ["TMPDIR"] + "/calls", "a") as calls:
         kept = {n: v for n, v in os.environ.items() if n.startswith("HOLDFAST_")}
         calls.write(json.dumps({"function": "FUNCTION", "event": body, "variables": kept}) + "\\n")
-    if "FUNCTION" == "open-job":
+    if "FUNCTION" == "open-job" or "execution_id" not in body and "FUNCTION" == "close-job":
         say(request + "/error", {"errorType": "PermanentError", "errorMessage": "no such plan"})
     else:
         say(request + "/response", {"status": "FAILED", "message": "no such plan"})
@@ -100,6 +100,20 @@ def test_a_broken_execution_is_recorded_and_its_end_reaches_close_job(deployed: 
     assert by_machine["failure"]["error"] == "PermanentError"
 
 
+def test_what_close_job_cannot_take_waits_in_the_queue(deployed: Deployed) -> None:
+    resources = deployed.account.client("cloudformation").list_stack_resources(StackName=STACK_NAME)
+    ids = {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in resources["StackResourceSummaries"]}
+    bad = {"nobody": "knows"}
+    client = deployed.account.client("lambda")
+    client.invoke(FunctionName=ids["CloseJobFunction"], InvocationType="Event", Payload=json.dumps(bad))
+    sqs = deployed.account.client("sqs")
+    receive = {"QueueUrl": ids["Undelivered"], "WaitTimeSeconds": 1}
+    (message,) = eventually(lambda: sqs.receive_message(**receive).get("Messages"))
+    assert json.loads(message["Body"])["requestPayload"] == bad
+    assert len([call for call in deployed.calls("close-job") if call["event"] == bad]) == 3
+    assert deployed.account.decisions()[(ids["CloseJobFunctionRole"], "sqs:SendMessage", True)] == 1
+
+
 def test_functions_get_their_variables(deployed: Deployed) -> None:
     client = deployed.account.client("cloudformation")
     functions = [
@@ -109,7 +123,7 @@ def test_functions_get_their_variables(deployed: Deployed) -> None:
     ]
     assert len(functions) == len(FUNCTIONS)
     for function in functions:
-        deployed.account.client("lambda").invoke(FunctionName=function, Payload=b"{}")
+        deployed.account.client("lambda").invoke(FunctionName=function, Payload=b'{"execution_id": ""}')
     seen = {name: set(deployed.calls(name)[-1]["variables"]) for name in FUNCTIONS}
     assert all("HOLDFAST_TABLE" in variables for variables in seen.values())
     assert "HOLDFAST_SEAL_KEY_ID" in seen["snapshot-volumes"]

@@ -9,6 +9,7 @@ from ministack import app
 from holdfast_local.launcher import (
     control,
     decisions,
+    deliveries,
     ec2_authorization,
     executions,
     forwarding,
@@ -27,6 +28,7 @@ def main() -> None:
     executions.install()
     virtual_time.install(simulator)
     service_roles.install()
+    deliveries.install()
     # Last: it writes down what all the others ask.
     decisions.install()
     control.install()

@@ -47,7 +47,7 @@ def denial(role_arn: str, action: str, resource_arn: str, session: str) -> str |
 def install() -> None:
     """Ask before a function is invoked, a log is written, or a role is passed on."""
     run, call = stepfunctions._run_execution, stepfunctions._call_lambda
-    execute = lambda_svc._execute_function_with_config_scope
+    execute = lambda_svc._execute_function
 
     def run_as_role(execution_arn: str) -> None:
         execution = stepfunctions._executions.get(execution_arn) or {}
@@ -78,7 +78,7 @@ def install() -> None:
 
     stepfunctions._run_execution = run_as_role
     stepfunctions._call_lambda = call_if_allowed
-    lambda_svc._execute_function_with_config_scope = execute_and_note
+    lambda_svc._execute_function = execute_and_note
     app.SERVICE_HANDLERS["scheduler"] = _with_pass_role_check(app.SERVICE_HANDLERS["scheduler"])
 
 
