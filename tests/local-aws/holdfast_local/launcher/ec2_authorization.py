@@ -8,6 +8,7 @@ below follows AWS's service authorization reference for the actions that Holdfas
 
 from __future__ import annotations
 
+import contextvars
 import http.client
 import json
 import uuid
@@ -112,6 +113,30 @@ def install(simulator: str) -> None:
     iam_actions._BOTOCORE_SERVICE_MAP["ebs"] = ["ebs"]
     app.SERVICE_HANDLERS["ec2"] = _with_tag_check(app.SERVICE_HANDLERS["ec2"])
     tagging.resource_tags = _with_simulator_tags(tagging.resource_tags, simulator)
+    _ask_for_tags_only_where_they_count()
+
+
+def _ask_for_tags_only_where_they_count() -> None:
+    """Look a resource's tags up only when a statement about the very action depends on them.
+
+    MiniStack does so when any statement of the caller's does, which would make every call of such a caller two.
+    """
+    enforce, names_key = iam_evaluator.enforce, iam_evaluator._names_condition_key
+    action: contextvars.ContextVar[str] = contextvars.ContextVar("holdfast_action")
+
+    def enforce_knowing_the_action(access_key_id: str, iam_action: str, *more: Any, **keywords: Any) -> Any:
+        action.set(iam_action)
+        return enforce(access_key_id, iam_action, *more, **keywords)
+
+    def names_key_for_the_action(policies: list, prefix: str) -> bool:
+        about_it = [
+            [s for s in statements if iam_evaluator._action_matches(action.get(), s.actions, s.not_actions)]
+            for statements in policies
+        ]
+        return names_key(about_it, prefix)
+
+    iam_evaluator.enforce = enforce_knowing_the_action
+    iam_evaluator._names_condition_key = names_key_for_the_action
 
 
 def _with_tag_check(forward: Callable) -> Callable:
