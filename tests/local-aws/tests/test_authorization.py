@@ -106,6 +106,29 @@ def test_a_role_must_be_allowed_to_pass_the_role_of_a_schedule(account: Account)
     assert "iam:PassRole" in refusal(create, name="bad", role=f"arn:aws:iam::{account.id}:role/admin")
 
 
+def test_a_schedule_is_judged_in_its_group(account: Account) -> None:
+    group = account.client("scheduler").create_schedule_group(Name="ours")["ScheduleGroupArn"]
+    everything = ["scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"]
+    ours = group.replace("schedule-group", "schedule") + "/*"
+    policy = allow(everything, ours), allow("iam:PassRole")
+    client = account.client("scheduler", account.assume(account.role("planner", *policy)))
+    target = {
+        "Arn": f"arn:aws:states:us-east-1:{account.id}:stateMachine:m",
+        "RoleArn": f"arn:aws:iam::{account.id}:role/r",
+    }
+    schedule = {
+        "Name": "s",
+        "ScheduleExpression": "rate(1 day)",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": target,
+    }
+    client.create_schedule(GroupName="ours", **schedule)
+    client.update_schedule(GroupName="ours", **schedule)
+    client.delete_schedule(GroupName="ours", Name="s")
+    assert "scheduler:CreateSchedule" in refusal(client.create_schedule, **schedule)
+    assert "scheduler:DeleteSchedule" in refusal(client.delete_schedule, Name="s")
+
+
 def test_every_decision_is_written_down(account: Account) -> None:
     role = account.role("reader", allow("ec2:DescribeVolumes"))
     client = account.client("ec2", account.assume(role))

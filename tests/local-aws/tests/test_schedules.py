@@ -99,3 +99,15 @@ def test_moments_follow_the_clock_of_the_zone(
     expression: str, since: str, until: str, zone: str, expected: list[str]
 ) -> None:
     assert _moments(expression, since, until, zone) == expected
+
+
+def test_a_moment_that_was_fired_is_over() -> None:
+    from holdfast_local.launcher.schedules import moments
+
+    created = 1795539860.313
+    schedule = {"ScheduleExpression": "rate(1 minute)", "CreationDate": created}
+    fired: list[datetime] = []
+    for tick in range(200):
+        now = datetime.fromtimestamp(created + tick, timezone.utc)
+        fired += moments(schedule, fired[-1].timestamp() if fired else None, now)
+    assert [moment.timestamp() for moment in fired] == [1795539920, 1795539980, 1795540040]

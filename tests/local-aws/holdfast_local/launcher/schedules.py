@@ -3,7 +3,7 @@
 MiniStack looks every 10 s, reads `cron` and `at` in UTC whatever the schedule's time zone, and hands
 `<aws.scheduler.scheduled-time>` and its kin to the target as they stand. Holdfast's plans name time zones, and the
 scheduled time is what makes two deliveries of one slot the same job. So the sweep is ours; the dispatch of a due
-schedule stays MiniStack's.
+schedule stays MiniStack's. MiniStack also judges every call as if its schedule were in the group `default`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from ministack.core import iam_actions
 from ministack.core.responses import new_uuid, request_scope
 from ministack.services import eventbridge, scheduler
 
@@ -28,9 +29,21 @@ _AT = re.compile(r"\s*at\((.+)\)\s*")
 
 
 def install() -> None:
-    """Replace the sweep, and make it often enough for a person to watch."""
+    """Replace the sweep, make it often enough for a person to watch, and put schedules in their groups for IAM."""
     scheduler._SCHEDULE_TICK_INTERVAL = _SWEEP_SECONDS
     scheduler._tick_schedules = lambda: sweep(datetime.now(timezone.utc))
+    resource = iam_actions.extract_resource_arn
+
+    def in_its_group(
+        service: str, method: str, path: str, headers: dict, body: bytes, params: dict, *where: str
+    ) -> str:
+        arn = resource(service, method, path, headers, body, params, *where)
+        if service != "scheduler" or ":schedule/default/" not in arn:
+            return arn
+        group = iam_actions._safe_json_field(body, "GroupName") or iam_actions._query_param(params, "groupName")
+        return arn.replace(":schedule/default/", f":schedule/{group or 'default'}/")
+
+    iam_actions.extract_resource_arn = in_its_group
 
 
 def sweep(now: datetime) -> None:
@@ -59,7 +72,8 @@ def moments(schedule: dict, since: float | None, now: datetime) -> Iterator[date
 
     A moment in the hour that daylight saving skips does not exist; one in the hour that comes twice is its first.
     """
-    created = scheduler._to_epoch(schedule.get("CreationDate")) or now.timestamp()
+    # Whole seconds, as everywhere in Scheduler; fractions would make a moment later than itself.
+    created = int(scheduler._to_epoch(schedule.get("CreationDate")) or now.timestamp())
     begin = datetime.fromtimestamp(created if since is None else since, timezone.utc)
     start, end = (scheduler._to_epoch(schedule.get(name)) for name in ("StartDate", "EndDate"))
     for moment in _moments(schedule, created, begin, now, fired=since is not None):
@@ -67,7 +81,7 @@ def moments(schedule: dict, since: float | None, now: datetime) -> Iterator[date
             yield moment
 
 
-def _moments(schedule: dict, created: float, begin: datetime, now: datetime, *, fired: bool) -> Iterator[datetime]:
+def _moments(schedule: dict, created: int, begin: datetime, now: datetime, *, fired: bool) -> Iterator[datetime]:
     expression = schedule["ScheduleExpression"]
     zone = ZoneInfo(schedule.get("ScheduleExpressionTimezone") or "UTC")
     if at := _AT.fullmatch(expression):
