@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Stands in for ec2-sim where a test looks at what the launcher sends, not at what EC2 answers.
 
-It answers every EC2 and EBS call with the headers and the body it got, keeps the clock's advances, and knows the tags
-that a test gives it.
+It answers every EC2 and EBS call with the headers and the body it got, keeps the clock's advances, and lists the
+snapshots that a test gives it.
 """
 
 import json
@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 ADVANCES: list[dict] = []
-TAGS: dict[str, dict[str, str]] = {}
+SNAPSHOTS: list[dict] = []
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -33,11 +33,11 @@ class Handler(BaseHTTPRequestHandler):
                 return self.reply({})
             case "/_sim/advances":
                 return self.reply(ADVANCES)
-            case "/_sim/tags" if self.command == "PUT":
-                TAGS[query["resource"]] = json.loads(body)
+            case "/_sim/snapshots" if self.command == "PUT":
+                SNAPSHOTS.append({"snapshot_id": query["id"], "deleted": False, "tags": json.loads(body)})
                 return self.reply({})
-            case "/_sim/tags":
-                return self.reply({"tags": TAGS.get(query["resource"], {})})
+            case "/_sim/snapshots":
+                return self.reply(SNAPSHOTS)
         if b"LoseReply" in body:
             self.close_connection = True
             return None

@@ -76,7 +76,7 @@ def test_a_snapshot_can_be_required_to_carry_a_tag(account: Account) -> None:
 def test_a_condition_on_a_resources_tags_is_answered_by_the_simulator(account: Account) -> None:
     ours = {"Null": {f"aws:ResourceTag/{OUR_TAG}": "false"}}
     client = account.client("ec2", account.assume(account.role("tagger", allow("ec2:CreateTags", SNAPSHOTS, **ours))))
-    account.ask("PUT", "/_sim/tags?resource=snap-ours", {OUR_TAG: "rp-1"}, base=account.stack.simulator)
+    account.ask("PUT", "/_sim/snapshots?id=snap-ours", {OUR_TAG: "rp-1"}, base=account.stack.simulator)
     tags = [{"Key": "a", "Value": "b"}]
     client.create_tags(Resources=["snap-ours"], Tags=tags)
     assert "ec2:CreateTags" in refusal(client.create_tags, Resources=["snap-ours", "snap-foreign"], Tags=tags)

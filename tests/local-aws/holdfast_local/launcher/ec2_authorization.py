@@ -14,7 +14,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
@@ -165,23 +165,27 @@ def _with_tag_check(forward: Callable) -> Callable:
 
 
 def _with_simulator_tags(elsewhere: Callable, simulator: str) -> Callable:
-    """Answer `aws:ResourceTag` of EC2's resources from the simulator, which is where they are."""
+    """Answer `aws:ResourceTag` of snapshots from the simulator, which is where they are.
+
+    The simulator lists snapshots only as a whole; no policy depends on the tags of anything else, and what has no
+    known tags is refused.
+    """
     address = urlsplit(simulator)
 
     def resource_tags(arn: str) -> dict[str, str] | None:
         fields = arn.split(":", 5)
         if len(fields) < 6 or fields[2] != "ec2":
             return elsewhere(arn)
-        resource_id = fields[5].partition("/")[2]
-        if resource_id in ("", "*"):
+        kind, _, resource_id = fields[5].partition("/")
+        if kind != "snapshot" or resource_id in ("", "*"):
             return None
-        where = f"account={get_account_id()}&region={fields[3]}&resource={quote(resource_id)}"
-        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=10)
+        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
         try:
-            connection.request("GET", f"/_sim/tags?{where}")
+            connection.request("GET", f"/_sim/snapshots?account={get_account_id()}&region={fields[3]}")
             answer = connection.getresponse()
-            return json.loads(answer.read())["tags"] if answer.status == 200 else None
+            listed = json.loads(answer.read()) if answer.status == 200 else []
         finally:
             connection.close()
+        return next((s["tags"] for s in listed if s["snapshot_id"] == resource_id and not s["deleted"]), None)
 
     return resource_tags
