@@ -27,22 +27,29 @@ impl Catalog {
         self.read(&format!("plan {plan_id}"), PK, &sk(plan_id)).await
     }
 
-    /// Saves a plan as its next version. Saving a deleted plan brings it back.
+    /// Saves a plan as its next version. A plan that is saved as it is stays as it is; saving a deleted one brings it
+    /// back.
     ///
     /// # Errors
     /// The call failed, or others kept saving the same plan.
     pub async fn save_plan(&self, plan: &BackupPlan, now: Timestamp) -> Result<SavedPlan, Failure> {
-        self.change_plan(&plan.plan_id, |saved| {
-            let version = saved.map_or(0, |saved| saved.version) + 1;
-            Some(SavedPlan {
-                plan: plan.clone(),
-                version,
-                updated_at: now,
-                deleted_at: None,
+        let saved = self
+            .change_plan(&plan.plan_id, |saved| {
+                if saved.is_some_and(|saved| saved.plan == *plan && saved.deleted_at.is_none()) {
+                    return None;
+                }
+                let version = saved.map_or(0, |saved| saved.version) + 1;
+                Some(SavedPlan {
+                    plan: plan.clone(),
+                    version,
+                    updated_at: now,
+                    deleted_at: None,
+                })
             })
-        })
-        .await?
-        .ok_or_else(|| Failure::permanent(format!("saving plan {}: nothing was saved", plan.plan_id)))
+            .await?;
+        self.standing(saved, &plan.plan_id)
+            .await?
+            .ok_or_else(|| Failure::retryable(format!("saving plan {}: it vanished", plan.plan_id)))
     }
 
     /// Marks a plan as deleted; one that is deleted already stays as it is. None if there is no such plan.
@@ -61,8 +68,17 @@ impl Catalog {
                 })
             })
             .await?;
-        match buried {
-            Some(buried) => Ok(Some(buried)),
+        self.standing(buried, plan_id).await
+    }
+
+    /// What was written, or what stands where nothing was.
+    async fn standing(
+        &self,
+        written: Option<SavedPlan>,
+        plan_id: &PlanId,
+    ) -> Result<Option<SavedPlan>, Failure> {
+        match written {
+            Some(written) => Ok(Some(written)),
             None => self.find_plan(plan_id).await,
         }
     }
