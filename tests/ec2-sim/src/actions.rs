@@ -1,0 +1,86 @@
+//! What each EC2 action does. One file per group of actions.
+
+mod addresses;
+mod attach_volume;
+mod create_snapshots;
+mod delete_snapshot;
+mod describe_instances;
+mod describe_network;
+mod describe_snapshots;
+mod instance_attribute;
+pub(crate) mod instance_states;
+mod launch_template_data;
+pub(crate) mod lookup;
+mod new_interfaces;
+mod places;
+pub(crate) mod run_instances;
+pub(crate) mod tag_resources;
+mod volumes;
+
+use jiff::Timestamp;
+
+use crate::error::Ec2Error;
+use crate::filter::View;
+use crate::params::Params;
+use crate::random::IdSource;
+use crate::settings::Settings;
+use crate::world::Region;
+use crate::xml::Xml;
+
+/// What an action works on: one region of one account at one moment.
+pub(crate) struct Scope<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) account: &'a str,
+    pub(crate) settings: &'a Settings,
+    pub(crate) region: &'a mut Region,
+    pub(crate) ids: &'a IdSource,
+}
+
+impl Scope<'_> {
+    pub(crate) fn view(&self) -> View<'_> {
+        View {
+            now: self.now,
+            account: self.account,
+            region: self.region,
+        }
+    }
+}
+
+/// Acts and answers. An action that answers an error has changed nothing.
+pub(crate) type Handler = fn(&mut Scope<'_>, &Params) -> Result<Xml, Ec2Error>;
+
+/// What does an action; none for an action that the simulator does not know.
+pub(crate) fn handler(action: &str) -> Option<Handler> {
+    Some(match action {
+        "AllocateAddress" => addresses::allocate,
+        "AssociateAddress" => addresses::associate,
+        "AttachVolume" => attach_volume::attach,
+        "CreateSnapshot" => create_snapshots::create_one,
+        "CreateSnapshots" => create_snapshots::create_set,
+        "CreateTags" => tag_resources::create,
+        "CreateVolume" => volumes::create,
+        "DeleteSnapshot" => delete_snapshot::delete,
+        "DeleteTags" => tag_resources::delete,
+        "DeleteVolume" => volumes::delete,
+        "DescribeAddresses" => addresses::describe,
+        "DescribeAvailabilityZones" => places::describe_zones,
+        "DescribeInstanceAttribute" => instance_attribute::describe,
+        "DescribeInstances" => describe_instances::describe,
+        "DescribeNetworkInterfaces" => describe_network::describe_interfaces,
+        "DescribeRegions" => places::describe_regions,
+        "DescribeSecurityGroups" => describe_network::describe_groups,
+        "DescribeSnapshots" => describe_snapshots::describe,
+        "DescribeSubnets" => describe_network::describe_subnets,
+        "DescribeTags" => tag_resources::describe,
+        "DescribeVolumes" => volumes::describe,
+        "DescribeVpcs" => describe_network::describe_vpcs,
+        "DetachVolume" => attach_volume::detach,
+        "GetLaunchTemplateData" => launch_template_data::get,
+        "ModifyInstanceAttribute" => instance_attribute::modify,
+        "RunInstances" => run_instances::run,
+        "StartInstances" => instance_states::start,
+        "StopInstances" => instance_states::stop,
+        "TerminateInstances" => instance_states::terminate,
+        _ => return None,
+    })
+}

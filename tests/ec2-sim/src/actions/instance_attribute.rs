@@ -1,0 +1,178 @@
+//! `DescribeInstanceAttribute` and `ModifyInstanceAttribute`.
+
+use crate::clock::iso;
+use crate::error::Ec2Error;
+use crate::params::Params;
+use crate::world::instance::{Instance, InstanceState};
+use crate::xml::Xml;
+
+use super::Scope;
+use super::describe_network::write_groups;
+
+pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
+    let attribute = params.required("Attribute")?;
+    let instance = scope.instance(params.required("InstanceId")?)?;
+    let launch = &instance.launch;
+    let mut xml = Xml::new();
+    xml.text("instanceId", &instance.id);
+    let mut value = |value: Option<String>| {
+        xml.block(attribute, |xml| {
+            xml.maybe("value", value);
+        });
+    };
+    match attribute {
+        "disableApiStop" => value(Some(launch.protection.stop.to_string())),
+        "disableApiTermination" => value(Some(launch.protection.termination.to_string())),
+        "ebsOptimized" => value(Some(launch.ebs_optimized.to_string())),
+        "enaSupport" => value(Some("true".to_owned())),
+        "instanceInitiatedShutdownBehavior" => value(Some(launch.shutdown.to_string())),
+        "instanceType" => value(Some(launch.instance_type.clone())),
+        "kernel" => value(launch.kernel.clone()),
+        "ramdisk" => value(launch.ramdisk.clone()),
+        "rootDeviceName" => value(Some(instance.root_device.clone())),
+        "sourceDestCheck" => {
+            let primary = instance.primary_interface(scope.region);
+            value(primary.map(|interface| interface.source_dest_check.to_string()));
+        }
+        "sriovNetSupport" => value(None),
+        "userData" => value(launch.user_data.clone()),
+        "blockDeviceMapping" => write_devices(instance, scope, &mut xml),
+        "enclaveOptions" => launch.enclave.write("enclaveOptions", &mut xml),
+        "groupSet" => {
+            let groups = instance
+                .primary_interface(scope.region)
+                .map(|interface| interface.groups.as_slice());
+            write_groups(groups.unwrap_or_default(), scope, &mut xml);
+        }
+        "productCodes" => {
+            xml.block("productCodes", |_| {});
+        }
+        unknown => return Err(unknown_attribute(unknown)),
+    }
+    Ok(xml)
+}
+
+fn unknown_attribute(attribute: &str) -> Ec2Error {
+    Ec2Error::invalid_value(format!(
+        "Value ({attribute}) for parameter attribute is invalid. Unknown attribute."
+    ))
+}
+
+fn write_devices(instance: &Instance, scope: &Scope<'_>, xml: &mut Xml) {
+    xml.list(
+        "blockDeviceMapping",
+        instance.attached(scope.region),
+        |xml, (volume, attachment)| {
+            xml.text("deviceName", &attachment.device).block("ebs", |xml| {
+                xml.text("volumeId", &volume.id)
+                    .text("status", "attached")
+                    .text("attachTime", iso(attachment.attached_at))
+                    .text("deleteOnTermination", attachment.delete_on_termination);
+            });
+        },
+    );
+}
+
+pub(super) fn modify(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
+    let id = params.required("InstanceId")?;
+    let is_stopped = scope.instance(id)?.state(scope.now) == InstanceState::Stopped;
+    let devices = read_devices(scope, id, params)?;
+    let given = Given(params);
+    let changed = given.any_of(&["InstanceType", "UserData", "EbsOptimized"]);
+    if let Some(attribute) = changed.filter(|_| !is_stopped) {
+        return Err(Ec2Error::new(
+            "IncorrectInstanceState",
+            format!("The instance '{id}' is not in the 'stopped' state; {attribute} cannot be changed."),
+        ));
+    }
+    let (stop, termination) = (
+        given.flag("DisableApiStop")?,
+        given.flag("DisableApiTermination")?,
+    );
+    let (optimized, check) = (given.flag("EbsOptimized")?, given.flag("SourceDestCheck")?);
+    let shutdown = match given.text("InstanceInitiatedShutdownBehavior") {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|()| {
+            Ec2Error::invalid_value(format!(
+                "Invalid value '{text}' for InstanceInitiatedShutdownBehavior. It must be 'stop' or 'terminate'."
+            ))
+        })?),
+    };
+    let instance = scope.instance_mut(id)?;
+    let launch = &mut instance.launch;
+    launch.protection.stop = stop.unwrap_or(launch.protection.stop);
+    launch.protection.termination = termination.unwrap_or(launch.protection.termination);
+    launch.ebs_optimized = optimized.unwrap_or(launch.ebs_optimized);
+    launch.shutdown = shutdown.unwrap_or(launch.shutdown);
+    if let Some(kind) = given.text("InstanceType") {
+        kind.clone_into(&mut launch.instance_type);
+    }
+    if let Some(data) = given.text("UserData") {
+        launch.user_data = Some(data.to_owned()).filter(|data| !data.is_empty());
+    }
+    let interface = instance.interfaces.first().cloned();
+    if let Some(interface) = interface.and_then(|id| scope.region.interfaces.get_mut(&id)) {
+        interface.source_dest_check = check.unwrap_or(interface.source_dest_check);
+        let groups = params.list("GroupId");
+        if !groups.is_empty() {
+            interface.groups = groups.into_iter().map(str::to_owned).collect();
+        }
+    }
+    for (volume, flag) in devices {
+        if let Some(attachment) = scope.volume_mut(&volume)?.attachment.as_mut() {
+            attachment.delete_on_termination = flag;
+        }
+    }
+    Ok(Xml::done())
+}
+
+/// The volumes whose fate at termination a call changes.
+fn read_devices(scope: &Scope<'_>, id: &str, params: &Params) -> Result<Vec<(String, bool)>, Ec2Error> {
+    let instance = scope.instance(id)?;
+    let mut read = Vec::new();
+    for mapping in params.structs("BlockDeviceMapping") {
+        let device = mapping.required("DeviceName")?;
+        let volume = instance
+            .attached(scope.region)
+            .find(|(_, attachment)| attachment.device == device);
+        let (volume, _) = volume.ok_or_else(|| {
+            Ec2Error::new(
+                "InvalidInstanceAttributeValue",
+                format!("No device is currently mapped at {device}"),
+            )
+        })?;
+        if let Some(flag) = mapping.flag("Ebs.DeleteOnTermination")? {
+            read.push((volume.id.to_string(), flag));
+        }
+    }
+    Ok(read)
+}
+
+/// A call names an attribute by a parameter of its own, or by `Attribute` and `Value`.
+struct Given<'a>(&'a Params);
+
+impl<'a> Given<'a> {
+    fn text(&self, name: &str) -> Option<&'a str> {
+        let named = self
+            .0
+            .text("Attribute")
+            .is_some_and(|attribute| attribute.eq_ignore_ascii_case(name));
+        self.0
+            .text(&format!("{name}.Value"))
+            .or_else(|| self.0.text(name))
+            .or_else(|| self.0.text("Value").filter(|_| named))
+    }
+
+    fn flag(&self, name: &str) -> Result<Option<bool>, Ec2Error> {
+        let named: Params = self
+            .text(name)
+            .map(|text| (name.to_owned(), text.to_owned()))
+            .into_iter()
+            .collect();
+        named.flag(name)
+    }
+
+    fn any_of(&self, names: &[&'static str]) -> Option<&'static str> {
+        names.iter().copied().find(|name| self.text(name).is_some())
+    }
+}

@@ -1,0 +1,94 @@
+//! Who calls, and where.
+
+use axum::http::HeaderMap;
+
+use crate::world::{DEFAULT_ACCOUNT, DEFAULT_REGION};
+
+/// The account, region and principal of a call.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Caller {
+    pub(super) account: String,
+    pub(super) region: String,
+    pub(super) principal: String,
+}
+
+impl Caller {
+    /// What the headers say; else what the signature's scope says: a twelve-digit access key is an account.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let header = |name| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .filter(|text| !text.is_empty())
+        };
+        let scope: Vec<&str> = header("authorization")
+            .and_then(|text| text.split("Credential=").nth(1))
+            .map(|text| {
+                text.split([',', ' '])
+                    .next()
+                    .unwrap_or_default()
+                    .split('/')
+                    .collect()
+            })
+            .unwrap_or_default();
+        let key = scope.first().copied().filter(|key| is_account(key));
+        Self {
+            account: header("x-sim-account")
+                .or(key)
+                .unwrap_or(DEFAULT_ACCOUNT)
+                .to_owned(),
+            region: header("x-sim-region")
+                .or(scope.get(2).copied())
+                .unwrap_or(DEFAULT_REGION)
+                .to_owned(),
+            principal: header("x-sim-principal").unwrap_or("root").to_owned(),
+        }
+    }
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(headers: &[(&'static str, &str)]) -> Caller {
+        let headers = headers.iter().map(|(name, value)| {
+            (
+                name.parse::<axum::http::HeaderName>().unwrap(),
+                value.parse::<axum::http::HeaderValue>().unwrap(),
+            )
+        });
+        Caller::of(&headers.collect())
+    }
+
+    #[test]
+    fn is_read_from_the_signature_and_from_headers_before_it() {
+        let signature = "AWS4-HMAC-SHA256 Credential=111122223333/20260101/eu-west-1/ec2/aws4_request, SignedHeaders=host";
+        let signed = caller(&[("authorization", signature)]);
+        assert_eq!(
+            (signed.account.as_str(), signed.region.as_str()),
+            ("111122223333", "eu-west-1")
+        );
+        let forwarded = caller(&[
+            ("authorization", signature),
+            ("x-sim-account", "444455556666"),
+            ("x-sim-region", "us-west-2"),
+            ("x-sim-principal", "role/x"),
+        ]);
+        assert_eq!(forwarded.account, "444455556666");
+        assert_eq!(
+            (forwarded.region.as_str(), forwarded.principal.as_str()),
+            ("us-west-2", "role/x")
+        );
+    }
+
+    #[test]
+    fn is_the_default_account_without_an_account_number() {
+        assert_eq!(caller(&[]).account, DEFAULT_ACCOUNT);
+        let key = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/ec2/aws4_request";
+        assert_eq!(caller(&[("authorization", key)]).account, DEFAULT_ACCOUNT);
+    }
+}

@@ -1,0 +1,64 @@
+//! What a test may turn about an account.
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+/// The account's settings; a `POST` of any subset replaces just those.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    /// How long a new snapshot is missing from describes.
+    pub(crate) visibility_delay_seconds: f64,
+    /// How long any snapshot takes, at least.
+    pub(crate) snapshot_base_seconds: f64,
+    /// What each GiB of the volume adds.
+    pub(crate) snapshot_seconds_per_gib: f64,
+    /// Whether the throttle buckets are there at all.
+    pub(crate) throttling: bool,
+    /// The least time between two snapshot starts of one volume.
+    pub(crate) per_volume_interval_seconds: f64,
+    /// Pending snapshots per volume (one for st1 and sc1, whatever this says).
+    pub(crate) pending_per_volume: usize,
+    /// Snapshots per region.
+    pub(crate) snapshot_limit: usize,
+    /// Real time that every call takes.
+    pub(crate) call_latency_ms: u64,
+    /// How long an instance is pending, stopping or shutting down.
+    pub(crate) instance_transition_seconds: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            visibility_delay_seconds: 0.0,
+            snapshot_base_seconds: 5.0,
+            snapshot_seconds_per_gib: 0.0,
+            throttling: true,
+            per_volume_interval_seconds: 15.0,
+            pending_per_volume: 5,
+            snapshot_limit: 100_000,
+            call_latency_ms: 0,
+            instance_transition_seconds: 0.0,
+        }
+    }
+}
+
+impl Settings {
+    /// How long a snapshot of a volume of this size takes.
+    pub(crate) fn snapshot_duration(&self, size_gib: u32) -> SignedDuration {
+        seconds(self.snapshot_base_seconds + self.snapshot_seconds_per_gib * f64::from(size_gib))
+    }
+
+    pub(crate) fn visibility_delay(&self) -> SignedDuration {
+        seconds(self.visibility_delay_seconds)
+    }
+
+    pub(crate) fn instance_transition(&self) -> SignedDuration {
+        seconds(self.instance_transition_seconds)
+    }
+}
+
+/// Seconds as a duration; what no duration can hold is a very long one.
+pub(crate) fn seconds(amount: f64) -> SignedDuration {
+    SignedDuration::try_from_secs_f64(amount).unwrap_or(SignedDuration::MAX)
+}

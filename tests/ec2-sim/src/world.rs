@@ -1,0 +1,165 @@
+//! What an account holds: regions with resources in them, a clock, settings, faults, buckets, a log.
+
+pub(crate) mod instance;
+pub(crate) mod launch;
+pub(crate) mod network;
+pub(crate) mod snapshot;
+pub(crate) mod volume;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::actions::Scope;
+use crate::call_log::CallLog;
+use crate::clock::{Clock, wall_now};
+use crate::faults::Faults;
+use crate::ids::{AllocationId, InstanceId, InterfaceId, SnapshotId, VolumeId};
+use crate::params::Params;
+use crate::random::IdSource;
+use crate::settings::Settings;
+use crate::throttle::Buckets;
+
+use self::instance::Instance;
+use self::network::{Address, Interface, Network};
+use self::snapshot::Snapshot;
+use self::volume::Volume;
+
+/// The account of calls that name none.
+pub(crate) const DEFAULT_ACCOUNT: &str = "000000000000";
+/// The region of calls that name none.
+pub(crate) const DEFAULT_REGION: &str = "us-east-1";
+
+/// Everything: all accounts, and the source of ids that they share.
+#[derive(Debug, Default)]
+pub(crate) struct App {
+    accounts: Mutex<BTreeMap<String, Arc<Mutex<Account>>>>,
+    pub(crate) ids: IdSource,
+}
+
+/// One account: a world of its own.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) id: String,
+    pub(crate) clock: Clock,
+    pub(crate) settings: Settings,
+    pub(crate) faults: Faults,
+    pub(crate) log: CallLog,
+    pub(crate) regions: BTreeMap<String, Region>,
+}
+
+/// The resources of an account in one region.
+#[derive(Debug)]
+pub(crate) struct Region {
+    pub(crate) name: String,
+    pub(crate) network: Network,
+    pub(crate) instances: BTreeMap<InstanceId, Instance>,
+    pub(crate) volumes: BTreeMap<VolumeId, Volume>,
+    pub(crate) snapshots: BTreeMap<SnapshotId, Snapshot>,
+    /// Deleted ones, without their content, for tests to look at.
+    pub(crate) deleted_snapshots: Vec<Snapshot>,
+    pub(crate) interfaces: BTreeMap<InterfaceId, Interface>,
+    pub(crate) addresses: BTreeMap<AllocationId, Address>,
+    pub(crate) buckets: Buckets,
+    pub(crate) client_tokens: BTreeMap<(TokenUse, String), TokenRecord>,
+}
+
+/// The actions that know client tokens. Each has tokens of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TokenUse {
+    RunInstances,
+    CreateVolume,
+    StartSnapshot,
+}
+
+/// What a client token stands for.
+#[derive(Debug, Clone)]
+pub(crate) struct TokenRecord {
+    pub(crate) params: Params,
+    /// The ids of what the first call made.
+    pub(crate) made: BTreeSet<String>,
+}
+
+impl App {
+    /// The account with this id, made on first use.
+    pub(crate) fn account(&self, id: &str) -> Arc<Mutex<Account>> {
+        let mut accounts = lock(&self.accounts);
+        Arc::clone(
+            accounts
+                .entry(id.to_owned())
+                .or_insert_with(|| Arc::new(Mutex::new(Account::new(id)))),
+        )
+    }
+
+    /// Forgets an account, or every account.
+    pub(crate) fn reset(&self, id: Option<&str>) {
+        let mut accounts = lock(&self.accounts);
+        match id {
+            Some(id) => {
+                accounts.remove(id);
+            }
+            None => accounts.clear(),
+        }
+    }
+}
+
+impl Account {
+    fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            clock: Clock::default(),
+            settings: Settings::default(),
+            faults: Faults::default(),
+            log: CallLog::default(),
+            regions: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now(wall_now())
+    }
+
+    /// What an action works on in one region, which is made on first use.
+    pub(crate) fn scope<'a>(&'a mut self, region: &str, ids: &'a IdSource) -> Scope<'a> {
+        let now = self.now();
+        let Self {
+            id,
+            settings,
+            regions,
+            ..
+        } = self;
+        let region = regions
+            .entry(region.to_owned())
+            .or_insert_with(|| Region::new(region, id));
+        Scope {
+            now,
+            account: id,
+            settings,
+            region,
+            ids,
+        }
+    }
+}
+
+impl Region {
+    pub(crate) fn new(name: &str, account: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            network: Network::new(name, account),
+            instances: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            deleted_snapshots: Vec::new(),
+            interfaces: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            buckets: Buckets::default(),
+            client_tokens: BTreeMap::new(),
+        }
+    }
+}
+
+/// Locks; a panic elsewhere does not take the world with it.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
