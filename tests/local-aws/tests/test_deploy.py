@@ -141,6 +141,11 @@ def test_the_table_finds_jobs_by_status_and_by_time(deployed: Deployed) -> None:
     assert indexes == {"jobs-by-status": ["status", "status_since"], "jobs-by-time": ["job_day", "created_at"]}
 
 
+def test_the_table_is_protected_or_not_in_a_form_that_every_sdk_reads(deployed: Deployed) -> None:
+    table = deployed.account.client("dynamodb").describe_table(TableName=deployed.outputs["TableName"])["Table"]
+    assert table["DeletionProtectionEnabled"] is False
+
+
 def test_the_template_can_be_deployed_into_any_account(deployed: Deployed) -> None:
     outputs = deploy(deployed.settings, deployed.account.stack, print, account="210987654321")
     assert ":210987654321:" in outputs["BackupStateMachineArn"]

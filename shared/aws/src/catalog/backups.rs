@@ -126,8 +126,9 @@ impl Catalog {
             .table_name(&self.table)
             .key_condition_expression("pk = :pk AND begins_with(sk, :backups)")
             .projection_expression(
-                "recovery_point_id, plan_id, job_id, resource_id, batch, #status, reason, snapshots, notes",
+                "recovery_point_id, plan_id, job_id, resource_id, #batch, #status, reason, snapshots, notes",
             )
+            .expression_attribute_names("#batch", "batch")
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":pk", string(point.as_str()))
             .expression_attribute_values(":backups", string("BACKUP#"))

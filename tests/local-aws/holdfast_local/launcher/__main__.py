@@ -15,6 +15,7 @@ from holdfast_local.launcher import (
     forwarding,
     schedules,
     service_roles,
+    tables,
     virtual_time,
 )
 
@@ -29,6 +30,7 @@ def main() -> None:
     virtual_time.install(simulator)
     service_roles.install()
     deliveries.install()
+    tables.install()
     # Last: it writes down what all the others ask.
     decisions.install()
     control.install()
