@@ -71,6 +71,7 @@ def test_a_snapshot_can_be_required_to_carry_a_tag(account: Account) -> None:
     tagged = {"Null": {f"aws:RequestTag/{OUR_TAG}": "false"}}
     policy = allow("ec2:CreateSnapshots", [INSTANCES, VOLUMES]), allow("ec2:CreateSnapshots", SNAPSHOTS, **tagged)
     assert "ec2:CreateSnapshots" in refusal(_create_snapshots(account, *policy, tags=None))
+    _create_snapshots(account, *policy, allow("ec2:CreateTags"))()
 
 
 def test_a_condition_on_a_resources_tags_is_answered_by_the_simulator(account: Account) -> None:

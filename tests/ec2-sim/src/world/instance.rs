@@ -109,19 +109,19 @@ impl Lifecycle {
         }
     }
 
-    /// The lifecycle of an instance that is in a state and stays in it.
+    /// The lifecycle of an instance that is in a state and stays in it, also when the clock is put back.
     pub(crate) fn fixed(state: InstanceState, now: Timestamp) -> Self {
-        let (target, settled) = match state {
-            InstanceState::Pending => (Steady::Running, false),
-            InstanceState::Running => (Steady::Running, true),
-            InstanceState::ShuttingDown => (Steady::Terminated, false),
-            InstanceState::Terminated => (Steady::Terminated, true),
-            InstanceState::Stopping => (Steady::Stopped, false),
-            InstanceState::Stopped => (Steady::Stopped, true),
+        let (target, settles_at) = match state {
+            InstanceState::Pending => (Steady::Running, Timestamp::MAX),
+            InstanceState::Running => (Steady::Running, Timestamp::MIN),
+            InstanceState::ShuttingDown => (Steady::Terminated, Timestamp::MAX),
+            InstanceState::Terminated => (Steady::Terminated, now),
+            InstanceState::Stopping => (Steady::Stopped, Timestamp::MAX),
+            InstanceState::Stopped => (Steady::Stopped, Timestamp::MIN),
         };
         Self {
             target,
-            settles_at: if settled { now } else { Timestamp::MAX },
+            settles_at,
             changed_at: now,
         }
     }

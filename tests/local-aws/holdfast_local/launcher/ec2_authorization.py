@@ -109,6 +109,8 @@ def install(simulator: str) -> None:
     iam_actions.verified_access_resource_arns = lambda params, *where: (
         resources(params, *where) or all_resources(params, *where)
     )
+    # The tags of EC2's creating calls are in members of this name.
+    iam_actions._TAG_MEMBERS |= {"TagSpecifications"}
     iam_actions.SERVICE_TO_IAM_NAMESPACE["ebs"] = "ebs"
     iam_actions._BOTOCORE_SERVICE_MAP["ebs"] = ["ebs"]
     app.SERVICE_HANDLERS["ec2"] = _with_tag_check(app.SERVICE_HANDLERS["ec2"])
