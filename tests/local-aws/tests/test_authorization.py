@@ -41,10 +41,13 @@ INSTANCES, VOLUMES, SNAPSHOTS = "arn:aws:ec2:*:*:instance/*", "arn:aws:ec2:*:*:v
 TAGGED = [{"ResourceType": "snapshot", "Tags": [{"Key": OUR_TAG, "Value": "rp-1"}]}]
 
 
-def _create_snapshots(account: Account, *statements: dict[str, object], tags=TAGGED):
+def _create_snapshots(account: Account, *statements: dict[str, object]):
     client = account.client("ec2", account.assume(account.role("snapshots", *statements)))
-    arguments = {"InstanceSpecification": {"InstanceId": "i-1"}, **({"TagSpecifications": tags} if tags else {})}
-    return lambda: client.create_snapshots(**arguments)
+
+    def create(tags: list = TAGGED) -> object:
+        return client.create_snapshots(InstanceSpecification={"InstanceId": "i-1"}, TagSpecifications=tags)
+
+    return create
 
 
 @pytest.mark.parametrize("missing", [INSTANCES, VOLUMES, SNAPSHOTS])
@@ -70,8 +73,9 @@ def test_create_tags_can_be_granted_for_one_creating_action(account: Account) ->
 def test_a_snapshot_can_be_required_to_carry_a_tag(account: Account) -> None:
     tagged = {"Null": {f"aws:RequestTag/{OUR_TAG}": "false"}}
     policy = allow("ec2:CreateSnapshots", [INSTANCES, VOLUMES]), allow("ec2:CreateSnapshots", SNAPSHOTS, **tagged)
-    assert "ec2:CreateSnapshots" in refusal(_create_snapshots(account, *policy, tags=None))
-    _create_snapshots(account, *policy, allow("ec2:CreateTags"))()
+    create = _create_snapshots(account, *policy, allow("ec2:CreateTags"))
+    assert "ec2:CreateSnapshots" in refusal(create, tags=[])
+    create()
 
 
 def test_a_condition_on_a_resources_tags_is_answered_by_the_simulator(account: Account) -> None:
