@@ -12,6 +12,7 @@ pub(crate) mod instance_states;
 mod launch_template_data;
 pub(crate) mod lookup;
 mod new_interfaces;
+pub(crate) mod parameters;
 mod places;
 pub(crate) mod run_instances;
 pub(crate) mod tag_resources;

@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 
-use crate::actions;
+use crate::actions::{self, parameters};
 use crate::control;
 use crate::ebs::{self, EbsCall, EbsError};
 use crate::error::Ec2Error;
@@ -119,6 +119,7 @@ async fn answer_ec2(app: &App, caller: &Caller, query: Params, body: &Bytes) -> 
         bucket: ec2_bucket(action, &params),
     };
     let done = gate::pass(app, caller, &call, |scope| {
+        parameters::check(action, &params)?;
         if params.flag("DryRun")? == Some(true) {
             return Err(Ec2Error::dry_run());
         }

@@ -112,6 +112,13 @@ impl Params {
             .collect()
     }
 
+    /// What stands before the first dot of each name.
+    pub(crate) fn top_names(&self) -> impl Iterator<Item = &str> {
+        self.values
+            .keys()
+            .map(|name| name.split('.').next().unwrap_or_default())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.values.is_empty()
     }

@@ -96,7 +96,23 @@ pub(super) fn interface_not_found(ids: &[&str]) -> Ec2Error {
 }
 
 pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
-    let found = find(&scope.region.addresses, params, &RULES, scope.view(), |_| true)?;
+    let public = params.list("PublicIp");
+    let is_known = |ip: &str| {
+        scope
+            .region
+            .addresses
+            .values()
+            .any(|address| address.public.to_string() == ip)
+    };
+    if let Some(unknown) = public.iter().find(|ip| !is_known(ip)) {
+        return Err(Ec2Error::new(
+            "InvalidAddress.NotFound",
+            format!("Address '{unknown}' not found."),
+        ));
+    }
+    let wanted =
+        |address: &Address| public.is_empty() || public.contains(&address.public.to_string().as_str());
+    let found = find(&scope.region.addresses, params, &RULES, scope.view(), wanted)?;
     let mut xml = Xml::new();
     xml.list("addressesSet", found.resources, |xml, address| {
         xml.text("publicIp", address.public)

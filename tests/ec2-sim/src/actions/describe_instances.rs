@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::clock::iso;
 use crate::error::Ec2Error;
 use crate::page::find;
 use crate::params::Params;
-use crate::world::instance::Instance;
+use crate::world::instance::{Instance, InstanceState};
 use crate::world::network::{Interface, public_dns};
 use crate::xml::Xml;
 
@@ -27,14 +29,19 @@ pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec
     }
     let mut xml = Xml::new();
     xml.list("reservationSet", reservations.values(), |xml, instances| {
-        write_reservation(instances, scope, xml);
+        write_reservation(instances, scope, Instance::state, xml);
     });
     xml.maybe("nextToken", found.next_token);
     Ok(xml)
 }
 
-/// Instances that one call launched.
-pub(super) fn write_reservation(instances: &[&Instance], scope: &Scope<'_>, xml: &mut Xml) {
+/// Instances that one call launched, each in the state that the call's answer shows.
+pub(super) fn write_reservation(
+    instances: &[&Instance],
+    scope: &Scope<'_>,
+    state: fn(&Instance, Timestamp) -> InstanceState,
+    xml: &mut Xml,
+) {
     xml.maybe(
         "reservationId",
         instances.first().map(|instance| &instance.reservation),
@@ -42,16 +49,21 @@ pub(super) fn write_reservation(instances: &[&Instance], scope: &Scope<'_>, xml:
     .text("ownerId", scope.account)
     .block("groupSet", |_| {});
     xml.list("instancesSet", instances, |xml, instance| {
-        write(instance, scope, xml);
+        write(instance, state(instance, scope.now), scope, xml);
     });
 }
 
-fn write(instance: &Instance, scope: &Scope<'_>, xml: &mut Xml) {
+fn write(instance: &Instance, state: InstanceState, scope: &Scope<'_>, xml: &mut Xml) {
     let launch = &instance.launch;
-    let state = instance.state(scope.now);
     xml.text("instanceId", &instance.id)
         .text("imageId", &launch.image);
     write_state("instanceState", state, xml);
+    if let Some(code) = instance.state_reason(scope.now) {
+        xml.block("stateReason", |xml| {
+            xml.text("code", code)
+                .text("message", format!("{code}: User initiated"));
+        });
+    }
     write_addresses(instance, scope, xml);
     xml.text("reason", instance.transition_reason().unwrap_or_default())
         .maybe("keyName", launch.key_name.as_ref())

@@ -1,6 +1,7 @@
 //! `DescribeNetworkInterfaces`, `DescribeVpcs`, `DescribeSubnets` and `DescribeSecurityGroups`.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use crate::clock::iso;
 use crate::error::Ec2Error;
@@ -25,12 +26,14 @@ const VPCS: DescribeRules = rules("VpcId", "vpcIds", |ids| {
     )
 });
 const SUBNETS: DescribeRules = rules("SubnetId", "subnetIds", |ids| subnet_not_found(&ids.join(", ")));
-const GROUPS: DescribeRules = rules("GroupId", "groupIds", |ids| {
+const GROUPS: DescribeRules = rules("GroupId", "groupIds", |ids| group_not_found(&ids.join(", ")));
+
+pub(super) fn group_not_found(id: &str) -> Ec2Error {
     Ec2Error::new(
         "InvalidGroup.NotFound",
-        format!("The security group '{}' does not exist", ids.join(", ")),
+        format!("The security group '{id}' does not exist"),
     )
-});
+}
 
 const fn rules(
     ids: &'static str,
@@ -85,6 +88,7 @@ fn write(interface: &Interface, scope: &Scope<'_>, xml: &mut Xml) {
         });
     }
     interface.tags.write(xml);
+    write_association(interface, interface.address, scope, xml);
     write_private_addresses(interface, scope, xml);
 }
 
@@ -116,33 +120,35 @@ pub(super) fn write_groups(groups: &[String], scope: &Scope<'_>, xml: &mut Xml) 
 
 /// The private addresses, each with the public one that leads to it.
 pub(super) fn write_private_addresses(interface: &Interface, scope: &Scope<'_>, xml: &mut Xml) {
+    xml.list("privateIpAddressesSet", interface.addresses(), |xml, address| {
+        xml.text("privateIpAddress", address)
+            .text("primary", address == interface.address);
+        write_association(interface, address, scope, xml);
+    });
+}
+
+/// The public address that leads to a private one, if any does.
+fn write_association(interface: &Interface, private: Ipv4Addr, scope: &Scope<'_>, xml: &mut Xml) {
     let region = &*scope.region;
     let elastic = region.elastic_address(interface);
-    xml.list("privateIpAddressesSet", interface.addresses(), |xml, address| {
-        let primary = address == interface.address;
-        xml.text("privateIpAddress", address).text("primary", primary);
-        let association = elastic.and_then(|elastic| Some((elastic, elastic.association.as_ref()?)));
-        match association.filter(|(_, association)| association.private == address) {
-            Some((elastic, association)) => {
-                xml.block("association", |xml| {
-                    xml.text("publicIp", elastic.public)
-                        .text("publicDnsName", public_dns(elastic.public, &region.name))
-                        .text("ipOwnerId", scope.account)
-                        .text("allocationId", &elastic.id)
-                        .text("associationId", &association.id);
-                });
-            }
-            None => {
-                if let Some(lent) = interface.lent_public.filter(|_| primary && elastic.is_none()) {
-                    xml.block("association", |xml| {
-                        xml.text("publicIp", lent)
-                            .text("publicDnsName", public_dns(lent, &region.name))
-                            .text("ipOwnerId", "amazon");
-                    });
-                }
-            }
+    if let Some((elastic, association)) = elastic.and_then(|found| Some((found, found.association.as_ref()?)))
+    {
+        if association.private == private {
+            xml.block("association", |xml| {
+                xml.text("publicIp", elastic.public)
+                    .text("publicDnsName", public_dns(elastic.public, &region.name))
+                    .text("ipOwnerId", scope.account)
+                    .text("allocationId", &elastic.id)
+                    .text("associationId", &association.id);
+            });
         }
-    });
+    } else if let Some(lent) = interface.lent_public.filter(|_| private == interface.address) {
+        xml.block("association", |xml| {
+            xml.text("publicIp", lent)
+                .text("publicDnsName", public_dns(lent, &region.name))
+                .text("ipOwnerId", "amazon");
+        });
+    }
 }
 
 pub(super) fn describe_vpcs(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {

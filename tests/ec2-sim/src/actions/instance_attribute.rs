@@ -76,6 +76,7 @@ fn write_devices(instance: &Instance, scope: &Scope<'_>, xml: &mut Xml) {
 pub(super) fn modify(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
     let id = params.required("InstanceId")?;
     let is_stopped = scope.instance(id)?.state(scope.now) == InstanceState::Stopped;
+    scope.check_groups(params.list("GroupId"))?;
     let devices = read_devices(scope, id, params)?;
     let given = Given(params);
     let changed = given.any_of(&["InstanceType", "UserData", "EbsOptimized"]);

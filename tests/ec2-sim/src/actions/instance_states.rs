@@ -144,12 +144,13 @@ pub(crate) fn release(scope: &mut Scope<'_>, instance: &str) {
         }
     }
     for address in region.addresses.values_mut() {
-        if address
-            .association
-            .as_ref()
-            .is_some_and(|association| association.instance.as_ref() == Some(&id))
-        {
-            address.association = None;
+        // An address belongs to its interface, and stays with one that is kept.
+        match &mut address.association {
+            Some(association) if !region.interfaces.contains_key(&association.interface) => {
+                address.association = None;
+            }
+            Some(association) if association.instance.as_ref() == Some(&id) => association.instance = None,
+            _ => {}
         }
     }
 }

@@ -9,15 +9,19 @@ use crate::tags::Tags;
 use crate::world::network::{Interface, InterfaceAttachment, Subnet};
 
 use super::Scope;
+use super::addresses::interface_not_found;
+use super::describe_network::group_not_found;
 use super::run_instances::subnet_not_found;
 
 /// What a call says about one interface.
 #[derive(Debug, Clone, Default)]
 pub(super) struct InterfaceSpec {
+    /// An interface that exists, to be attached as it is.
+    pub(super) existing: Option<String>,
     pub(super) subnet: Option<String>,
     device_index: u32,
     description: String,
-    groups: Vec<String>,
+    pub(super) groups: Vec<String>,
     primary: Option<Ipv4Addr>,
     secondary: Vec<Ipv4Addr>,
     secondary_count: u32,
@@ -60,6 +64,7 @@ impl InterfaceSpec {
                 secondary.push(parsed);
             }
         }
+        let existing = params.owned("NetworkInterfaceId");
         Ok(Self {
             subnet: params.owned("SubnetId"),
             device_index: params
@@ -73,7 +78,8 @@ impl InterfaceSpec {
                 .parsed("SecondaryPrivateIpAddressCount")?
                 .unwrap_or_default(),
             public: params.flag("AssociatePublicIpAddress")?,
-            delete_on_termination: params.flag("DeleteOnTermination")?.unwrap_or(true),
+            delete_on_termination: params.flag("DeleteOnTermination")?.unwrap_or(existing.is_none()),
+            existing,
         })
     }
 }
@@ -82,7 +88,8 @@ fn owned_list(params: &Params, name: &str) -> Vec<String> {
     params.list(name).into_iter().map(str::to_owned).collect()
 }
 
-/// Makes interfaces that are not in the region yet. Their addresses are taken; a failure gives them back.
+/// Makes interfaces that are not in the region yet, or takes ones that are. Addresses are taken; a failure gives them
+/// back.
 pub(super) fn new_interfaces(
     scope: &mut Scope<'_>,
     specs: &[InterfaceSpec],
@@ -90,60 +97,110 @@ pub(super) fn new_interfaces(
     instance: &InstanceId,
     tags: &Tags,
 ) -> Result<Vec<Interface>, Ec2Error> {
-    let default_group = scope.region.network.group.id.clone();
     let mut made: Vec<Interface> = Vec::new();
     for spec in specs {
-        let id = spec.subnet.as_deref().unwrap_or(subnet);
-        let taken = match scope.region.network.subnet_mut(id) {
-            Some(subnet) => take_addresses(subnet, spec).map(|addresses| (subnet.zone.clone(), addresses)),
-            None => Err(subnet_not_found(id)),
+        let interface = match &spec.existing {
+            Some(id) => scope.free_interface(id).cloned(),
+            // A default subnet lends a public address to a launch with one interface.
+            None => new_interface(scope, spec, subnet, tags, specs.len() == 1),
         };
-        let (zone, mut addresses) = match taken {
-            Ok(taken) => taken,
+        match interface {
+            Ok(mut interface) => {
+                interface.attachment = Some(InterfaceAttachment {
+                    id: InterfaceAttachmentId::next(scope.ids),
+                    instance: instance.clone(),
+                    device_index: spec.device_index,
+                    attached_at: scope.now,
+                    delete_on_termination: spec.delete_on_termination,
+                });
+                made.push(interface);
+            }
             Err(error) => {
-                for interface in &made {
-                    if let Some(subnet) = scope.region.network.subnet_mut(&interface.subnet) {
-                        interface.addresses().for_each(|address| subnet.release(address));
-                    }
-                }
+                give_addresses_back(scope, &made);
                 return Err(error);
             }
-        };
-        let more_addresses = addresses.split_off(1);
-        let number = scope.ids.next().to_be_bytes();
-        made.push(Interface {
-            id: InterfaceId::next(scope.ids),
-            subnet: id.to_owned(),
-            zone,
-            address: addresses[0],
-            more_addresses,
-            mac: format!(
-                "0a:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}",
-                number[0], number[1], number[2], number[3], number[4]
-            ),
-            description: spec.description.clone(),
-            groups: if spec.groups.is_empty() {
-                vec![default_group.clone()]
-            } else {
-                spec.groups.clone()
-            },
-            source_dest_check: true,
-            // A default subnet lends a public address to a launch with one interface.
-            lent_public: spec
-                .public
-                .unwrap_or(specs.len() == 1)
-                .then(|| lent_address(scope.ids.next())),
-            attachment: Some(InterfaceAttachment {
-                id: InterfaceAttachmentId::next(scope.ids),
-                instance: instance.clone(),
-                device_index: spec.device_index,
-                attached_at: scope.now,
-                delete_on_termination: spec.delete_on_termination,
-            }),
-            tags: tags.clone(),
-        });
+        }
     }
     Ok(made)
+}
+
+/// Frees the addresses of interfaces that come to nothing.
+pub(super) fn give_addresses_back(scope: &mut Scope<'_>, interfaces: &[Interface]) {
+    for interface in interfaces {
+        if scope.region.interfaces.contains_key(&interface.id) {
+            continue;
+        }
+        if let Some(subnet) = scope.region.network.subnet_mut(&interface.subnet) {
+            interface.addresses().for_each(|address| subnet.release(address));
+        }
+    }
+}
+
+fn new_interface(
+    scope: &mut Scope<'_>,
+    spec: &InterfaceSpec,
+    subnet: &str,
+    tags: &Tags,
+    lend_public: bool,
+) -> Result<Interface, Ec2Error> {
+    let default_group = scope.region.network.group.id.clone();
+    let id = spec.subnet.as_deref().unwrap_or(subnet);
+    let subnet = scope
+        .region
+        .network
+        .subnet_mut(id)
+        .ok_or_else(|| subnet_not_found(id))?;
+    let mut addresses = take_addresses(subnet, spec)?;
+    let more_addresses = addresses.split_off(1);
+    let number = scope.ids.next().to_be_bytes();
+    Ok(Interface {
+        id: InterfaceId::next(scope.ids),
+        subnet: id.to_owned(),
+        zone: subnet.zone.clone(),
+        address: addresses[0],
+        more_addresses,
+        mac: format!(
+            "0a:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}",
+            number[0], number[1], number[2], number[3], number[4]
+        ),
+        description: spec.description.clone(),
+        groups: if spec.groups.is_empty() {
+            vec![default_group]
+        } else {
+            spec.groups.clone()
+        },
+        source_dest_check: true,
+        lent_public: spec
+            .public
+            .unwrap_or(lend_public)
+            .then(|| lent_address(scope.ids.next())),
+        attachment: None,
+        tags: tags.clone(),
+    })
+}
+
+impl Scope<'_> {
+    /// An interface that is not attached.
+    pub(super) fn free_interface(&self, id: &str) -> Result<&Interface, Ec2Error> {
+        let interface = self.region.interfaces.get(id);
+        let interface = interface.ok_or_else(|| interface_not_found(&[id]))?;
+        if interface.attachment.is_some() {
+            return Err(Ec2Error::new(
+                "InvalidNetworkInterface.InUse",
+                format!("Interface: [{id}] in use."),
+            ));
+        }
+        Ok(interface)
+    }
+
+    /// Refuses security groups that are not there.
+    pub(super) fn check_groups<'a>(&self, groups: impl IntoIterator<Item = &'a str>) -> Result<(), Ec2Error> {
+        let known = &self.region.network.group.id;
+        match groups.into_iter().find(|group| group != known) {
+            None => Ok(()),
+            Some(unknown) => Err(group_not_found(unknown)),
+        }
+    }
 }
 
 /// The primary address first; nothing is taken when one of them cannot be had.

@@ -7,7 +7,7 @@ use crate::ids::{InstanceId, ReservationId, VolumeId};
 use crate::params::Params;
 use crate::tags::Tags;
 use crate::world::TokenUse;
-use crate::world::instance::{Instance, Lifecycle, Steady};
+use crate::world::instance::{Instance, InstanceState, Lifecycle, Steady};
 use crate::world::launch::{DeviceSpec, EbsSpec, Launch};
 use crate::world::network::Interface;
 use crate::world::volume::{Attachment, Volume, VolumeType};
@@ -15,7 +15,7 @@ use crate::xml::Xml;
 
 use super::Scope;
 use super::describe_instances::write_reservation;
-use super::new_interfaces::{InterfaceSpec, new_interfaces};
+use super::new_interfaces::{InterfaceSpec, give_addresses_back, new_interfaces};
 use super::volumes::{new_volume, remember, replay};
 
 /// Every image here has its root device under this name.
@@ -60,7 +60,8 @@ pub(super) fn run(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Erro
         .filter_map(|id| scope.region.instances.get(id.as_str()))
         .collect();
     let mut xml = Xml::new();
-    write_reservation(&instances, scope, &mut xml);
+    // However quick the start is, the launching call does not see it.
+    write_reservation(&instances, scope, |_, _| InstanceState::Pending, &mut xml);
     Ok(xml)
 }
 
@@ -114,21 +115,24 @@ pub(crate) fn launch(scope: &mut Scope<'_>, params: &Params) -> Result<Vec<Insta
     Ok(ids)
 }
 
-fn give_addresses_back(scope: &mut Scope<'_>, interfaces: &[Interface]) {
-    for interface in interfaces {
-        if let Some(subnet) = scope.region.network.subnet_mut(&interface.subnet) {
-            interface.addresses().for_each(|address| subnet.release(address));
-        }
-    }
-}
-
 impl Request {
     fn read(scope: &Scope<'_>, params: &Params) -> Result<Self, Ec2Error> {
         let interfaces = InterfaceSpec::read_all(params)?;
+        for spec in &interfaces {
+            scope.check_groups(spec.groups.iter().map(String::as_str))?;
+        }
+        let existing = interfaces.iter().find_map(|spec| spec.existing.as_deref());
+        if existing.is_some() && params.text("MaxCount") != Some("1") {
+            return Err(Ec2Error::invalid_combination(
+                "A network interface can be attached to one instance only.",
+            ));
+        }
+        let existing = existing.map(|id| scope.free_interface(id)).transpose()?;
         let network = &scope.region.network;
         let named = params
             .text("SubnetId")
-            .or_else(|| interfaces.first().and_then(|first| first.subnet.as_deref()));
+            .or_else(|| interfaces.first().and_then(|first| first.subnet.as_deref()))
+            .or(existing.map(|interface| interface.subnet.as_str()));
         let subnet = match (named, params.text("Placement.AvailabilityZone")) {
             (Some(id), _) => network.subnet(id).ok_or_else(|| subnet_not_found(id))?,
             (None, Some(zone)) => network

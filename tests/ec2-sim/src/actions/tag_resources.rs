@@ -118,14 +118,15 @@ struct TagRow<'a> {
     kind: &'static str,
     key: &'a str,
     value: &'a str,
-    none: Tags,
+    /// The same tag, for the filters that every resource has.
+    tags: Tags,
 }
 
 impl Filterable for TagRow<'_> {
     const FILTERS: &'static [&'static str] = &["key", "resource-id", "resource-type", "value"];
 
     fn tags(&self) -> &Tags {
-        &self.none
+        &self.tags
     }
 
     fn each_value(&self, filter: &str, _view: View<'_>, values: &mut Values<'_>) {
@@ -173,7 +174,7 @@ pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec
                 kind,
                 key,
                 value,
-                none: Tags::default(),
+                tags: std::iter::once((key.to_owned(), value.to_owned())).collect(),
             };
             rows.insert(format!("{key}\n{resource}"), row);
         }

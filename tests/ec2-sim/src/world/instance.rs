@@ -163,6 +163,14 @@ impl Instance {
             .then(|| format!("User initiated ({} GMT)", at.strftime("%Y-%m-%d %H:%M:%S")))
     }
 
+    /// The code of the reason why it is not running, when somebody changed that.
+    pub(crate) fn state_reason(&self, now: Timestamp) -> Option<&'static str> {
+        match self.state(now) {
+            InstanceState::Pending | InstanceState::Running => None,
+            _ => Some("Client.UserInitiatedShutdown"),
+        }
+    }
+
     /// Its volumes with their attachments, in the order in which they were attached.
     pub(crate) fn attached<'a>(
         &'a self,

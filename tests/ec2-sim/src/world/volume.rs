@@ -145,10 +145,9 @@ impl Performance {
             VolumeType::Gp2 if iops.is_none() => Some((size_gib * 3).clamp(100, 16_000)),
             VolumeType::Gp3 => Some(iops.unwrap_or(3_000)),
             VolumeType::Io1 | VolumeType::Io2 => Some(iops.ok_or_else(|| {
-                Ec2Error::new(
-                    "MissingParameter",
-                    format!("The request must contain the parameter iops for {kind} volumes"),
-                )
+                Ec2Error::invalid_combination(format!(
+                    "The parameter iops must be specified for {kind} volumes."
+                ))
             })?),
             VolumeType::St1 | VolumeType::Sc1 | VolumeType::Standard if iops.is_none() => None,
             _ => {
@@ -273,7 +272,7 @@ mod tests {
         );
         assert_eq!(
             settle(VolumeType::Io2, None, None, 8).unwrap_err().code,
-            "MissingParameter"
+            "InvalidParameterCombination"
         );
         assert_eq!(
             settle(VolumeType::Gp2, None, Some(250), 8).unwrap_err().code,
