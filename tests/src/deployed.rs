@@ -5,8 +5,11 @@ use crate::simulator::Simulator;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_ec2::types::{
-    BlockDeviceMapping, EbsBlockDevice, Filter, InstanceType, ResourceType, Tag, TagSpecification, VolumeType,
+    BlockDeviceMapping, EbsBlockDevice, Filter, InstanceType, ResourceType, Snapshot, Tag, TagSpecification,
+    VolumeType,
 };
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::InvocationType;
 use aws_sdk_sfn::types::ExecutionStatus;
 use jiff::Timestamp;
 use reqwest::Method;
@@ -94,6 +97,10 @@ impl Deployed {
 
     fn ec2(&self) -> aws_sdk_ec2::Client {
         aws_sdk_ec2::Client::new(&self.config)
+    }
+
+    fn lambda(&self) -> aws_sdk_lambda::Client {
+        aws_sdk_lambda::Client::new(&self.config)
     }
 
     fn sfn(&self) -> aws_sdk_sfn::Client {
@@ -214,11 +221,11 @@ impl Deployed {
         }
     }
 
-    /// Every snapshot of a recovery point, with the volume it is of.
+    /// Every snapshot of a recovery point.
     ///
     /// # Panics
     /// EC2 does not answer.
-    pub async fn snapshots(&self, recovery_point: &str) -> Vec<(String, String)> {
+    pub async fn snapshots(&self, recovery_point: &str) -> Vec<Snapshot> {
         let filter = Filter::builder()
             .name("tag:holdfast:recovery-point")
             .values(recovery_point)
@@ -231,12 +238,7 @@ impl Deployed {
             .send()
             .await
             .expect("snapshots");
-        let ids = answer
-            .snapshots()
-            .iter()
-            .filter_map(|snapshot| snapshot.snapshot_id().zip(snapshot.volume_id()));
-        ids.map(|(snapshot, volume)| (snapshot.to_owned(), volume.to_owned()))
-            .collect()
+        answer.snapshots().to_vec()
     }
 
     /// Invokes manage-plan.
@@ -247,10 +249,11 @@ impl Deployed {
     /// # Panics
     /// Lambda does not answer as it should.
     pub async fn manage_plan(&self, request: &Value) -> Result<Value, String> {
-        let answer = aws_sdk_lambda::Client::new(&self.config)
+        let answer = self
+            .lambda()
             .invoke()
             .function_name(&self.manage_plan)
-            .payload(aws_sdk_lambda::primitives::Blob::new(request.to_string()))
+            .payload(Blob::new(request.to_string()))
             .send()
             .await
             .expect("Lambda answers");
@@ -263,6 +266,72 @@ impl Deployed {
             None => Ok(serde_json::from_str(&text).expect("a payload is JSON")),
             Some(_) => Err(text),
         }
+    }
+
+    /// Hands an event to a function as EventBridge does, without waiting for what comes of it.
+    ///
+    /// # Panics
+    /// There is no function with `part` in its name, or Lambda does not take the event.
+    pub async fn send_event(&self, part: &str, event: &Value) {
+        let functions = self.lambda().list_functions().send().await.expect("listed");
+        let mut names = functions
+            .functions()
+            .iter()
+            .filter_map(|function| function.function_name());
+        let name = names.find(|name| name.contains(part)).expect("the function");
+        self.lambda()
+            .invoke()
+            .function_name(name)
+            .invocation_type(InvocationType::Event)
+            .payload(Blob::new(event.to_string()))
+            .send()
+            .await
+            .expect("Lambda takes the event");
+    }
+
+    /// Waits until a role with `part` in its name was allowed an action.
+    ///
+    /// # Panics
+    /// It was not in time.
+    pub async fn wait_for_use(&self, part: &str, action: &str) {
+        let url = format!(
+            "{}/_holdfast/decisions",
+            self.config.endpoint_url().expect("an endpoint")
+        );
+        until(&format!("{part} to use {action}"), async || {
+            let answer = reqwest::get(&url).await.expect("the stack answers");
+            let answer: Value = answer.json().await.expect("decisions are JSON");
+            let used = answer["decisions"].as_array()?.iter().any(|decision| {
+                decision["action"] == action
+                    && decision["allowed"] == true
+                    && decision["principal"]
+                        .as_str()
+                        .is_some_and(|role| role.contains(part))
+            });
+            used.then_some(())
+        })
+        .await;
+    }
+
+    /// Loses the reply to the next call of an action that mentions `text`; the call is applied.
+    ///
+    /// # Panics
+    /// The simulator does not answer.
+    pub async fn lose_reply(&self, action: &str, text: &str) {
+        let fault = json!({"action": action, "kind": "lose_reply", "match": text});
+        self.simulator
+            .post("faults", fault)
+            .await
+            .expect("the fault is planted");
+    }
+
+    /// Puts tags on a volume, also such as only AWS's own services can.
+    ///
+    /// # Panics
+    /// The simulator does not answer.
+    pub async fn tag(&self, volume: &str, tags: &Value) {
+        let request = json!({"resource_id": volume, "tags": tags});
+        self.simulator.post("tags", request).await.expect("tagged");
     }
 
     /// Starts a backup execution.

@@ -1,6 +1,6 @@
 //! The deployed template: real state machine, real Lambda processes, IAM enforced, real bytes on the volumes.
 //!
-//! One test, in steps that build on one another: they share the one deployed stack.
+//! The tests share the one deployed stack; each has an application and a plan of its own.
 
 #![expect(
     clippy::unwrap_used,
@@ -56,9 +56,10 @@ async fn a_plans_instances_become_a_recovery_point_that_holds_every_byte() {
     assert_eq!(snapshots.len(), volumes.len());
     let downloader = SnapshotDownloader::new(deployed.ebs());
     for (volume, digest) in volumes.iter().zip(&before) {
-        let (snapshot, _) = snapshots
+        let snapshot = snapshots
             .iter()
-            .find(|(_, of)| of == volume)
+            .find(|snapshot| snapshot.volume_id() == Some(volume))
+            .and_then(|snapshot| snapshot.snapshot_id())
             .expect("each volume has its snapshot");
         let path = images.path().join(format!("{snapshot}.img"));
         downloader
@@ -135,7 +136,7 @@ async fn a_schedule_fires_and_takes_the_recovery_point_of_its_slot() {
     let app = deployed.unique("slot");
     deployed.application(&app).await;
     let slot = deployed.seconds_from_now(5);
-    let plan = json!({
+    let mut plan = json!({
         "plan_id": app,
         "selection": {"tags": [{"key": "app", "values": [app]}]},
         "retention": [{"keep": "newest", "count": 3}],
@@ -151,6 +152,17 @@ async fn a_schedule_fires_and_takes_the_recovery_point_of_its_slot() {
     let id = output["recovery_point_id"].as_str().unwrap();
     let moment = slot.strftime("rp-%Y%m%dT%H%M%SZ-").to_string();
     assert!(id.starts_with(&moment), "{id} does not stand for the slot {slot}");
+
+    plan["schedules"][0]["expression"] = json!("cron(0 2 * * ? *)");
+    let changed = deployed
+        .manage_plan(&json!({"action": "put", "plan": plan}))
+        .await
+        .unwrap();
+    assert_eq!(changed["plans"][0]["version"], 2);
+    assert_eq!(deployed.schedules_of(&app).await.len(), 1);
+    let listed = deployed.manage_plan(&json!({"action": "list"})).await.unwrap();
+    assert!(listed.to_string().contains(&app), "{listed}");
+
     deployed
         .manage_plan(&json!({"action": "delete", "plan_id": app}))
         .await
@@ -208,4 +220,41 @@ async fn an_execution_that_is_stopped_leaves_no_job_running() {
     let job = deployed.wait_for_job(&app, "RUNNING").await;
     deployed.stop(&execution).await;
     deployed.wait_for_job_status(&job, "ABORTED").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_whose_reply_is_lost_is_looked_up_and_tagged_like_its_source() {
+    let deployed = Deployed::find(&Stack::from_environment());
+    let app = deployed.unique("lost");
+    let volumes = deployed.application(&app).await;
+    // With a tag of AWS's own on the volume, EC2 cannot copy the volume's tags in the creating call.
+    let tags = json!({"aws:cloudformation:stack-name": "shop", "Name": "orders"});
+    deployed.tag(&volumes[0], &tags).await;
+    deployed.lose_reply("CreateSnapshots", &app).await;
+    let plan = json!({"plan_id": app, "selection": {"tags": [{"key": "app", "values": [app]}]},
+        "retention": [{"keep": "newest", "count": 1}]});
+    let output = deployed
+        .output_of(&deployed.start(&json!({"plan": plan})).await)
+        .await;
+    assert_eq!(output["status"], "COMPLETED", "{output}");
+    let snapshots = deployed
+        .snapshots(output["recovery_point_id"].as_str().unwrap())
+        .await;
+    assert_eq!(snapshots.len(), volumes.len());
+    let tagged = snapshots
+        .iter()
+        .find(|snapshot| snapshot.volume_id() == Some(&volumes[0]))
+        .unwrap();
+    let has_name = tagged
+        .tags()
+        .iter()
+        .any(|tag| tag.key() == Some("Name") && tag.value() == Some("orders"));
+    assert!(has_name, "{:?}", tagged.tags());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_close_job_cannot_read_is_kept() {
+    let deployed = Deployed::find(&Stack::from_environment());
+    deployed.send_event("CloseJob", &json!({})).await;
+    deployed.wait_for_use("CloseJob", "sqs:SendMessage").await;
 }

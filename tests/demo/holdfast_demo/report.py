@@ -19,7 +19,10 @@ def print_recovery_point(
 ) -> None:
     """Print what the catalog holds of a recovery point."""
     table = Table(
-        title=f"Recovery point {point['recovery_point_id']}", box=box.SIMPLE_HEAD, title_justify="left"
+        title=f"Recovery point {point['recovery_point_id']}",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        padding=(0, 1, 0, 0),
     )
     for heading in ("instance", "name", "device", "volume", "snapshot"):
         table.add_column(heading, overflow="fold")
