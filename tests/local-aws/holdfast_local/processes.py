@@ -81,9 +81,17 @@ def _members(group: int, mark: str) -> list[int]:
             # The name, in brackets, may hold anything: what counts stands behind the last bracket.
             state, _, its_group = (process / "stat").read_text().rpartition(")")[2].split()[:3]
             if state != "Z" and int(its_group) == group:
-                marks = (process / "environ").read_bytes().split(b"\0")
-                if f"{MARK}={mark}".encode() in marks:
+                if f"{MARK}={mark}".encode() in _environment(process):
                     found.append(int(process.name))
         except (OSError, ValueError):
             continue  # ended meanwhile, or another user's
     return found
+
+
+def _environment(process: Path) -> list[bytes]:
+    """Read a process's environment, which is empty for the moment in which the process becomes another program."""
+    for _ in range(100):
+        if content := (process / "environ").read_bytes():
+            return content.split(b"\0")
+        time.sleep(0.002)
+    return []

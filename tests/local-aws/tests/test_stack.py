@@ -63,6 +63,18 @@ def test_down_is_harmless_when_nothing_runs(tmp_path: Path) -> None:
     assert run(tmp_path, "status").returncode == 1
 
 
+def test_a_process_that_becomes_another_program_is_seen_all_the_while(tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    again.write_text('#!/bin/sh\nexec "$0"\n')
+    again.chmod(0o755)
+    pid_file = tmp_path / "again.pid"
+    processes.start([again], mark="m", environment={"PATH": "/bin"}, log=tmp_path / "log", pid_file=pid_file)
+    try:
+        assert all(processes.leader_runs(pid_file) for _ in range(300))
+    finally:
+        processes.stop(pid_file)
+
+
 def test_down_ends_everything_after_the_launcher_was_killed(settings: Settings) -> None:
     started = stack.up(settings, print)
     account = Account(started, "000000000000")

@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, reason = "a bench that cannot run says so and ends")]
 
 use asl_runner::{Environment, Options, Status, TaskError, TaskRequest};
+use holdfast_core::backup::Backup;
 use holdfast_core::job::JobStatus;
 use holdfast_tests::account::{Account, Stack};
 use holdfast_tests::audit::audit;
@@ -31,6 +32,7 @@ struct Row {
     history: usize,
     seconds: f64,
     throttled: f64,
+    write_units: f64,
     peaks: BTreeMap<&'static str, u64>,
 }
 
@@ -92,6 +94,7 @@ async fn count(stack: &Stack, instances: u32) -> Row {
     assert_eq!(point.job.status, JobStatus::Completed, "{:?}", point.job.message);
     assert_eq!(point.backups.len(), instances as usize);
     assert_eq!(point.snapshots.len(), (instances * VOLUMES) as usize);
+    let write_units: usize = point.backups.iter().map(write_units).sum();
     Row {
         instances,
         calls: number(&summary["total"]) / f64::from(instances),
@@ -99,8 +102,16 @@ async fn count(stack: &Stack, instances: u32) -> Row {
         history: execution.history_events,
         seconds,
         throttled: number(&summary["throttled"]) / number(&summary["total"]),
+        write_units: f64::from(u32::try_from(write_units).unwrap_or(u32::MAX)) / f64::from(instances),
         peaks: BTreeMap::new(),
     }
+}
+
+/// DynamoDB's write units for one backup: the intent, and three writes of the whole record, 1 KiB a unit. The length
+/// of the record's JSON is a little more than what DynamoDB counts.
+fn write_units(backup: &Backup) -> usize {
+    let length = serde_json::to_string(backup).expect("a record is JSON").len();
+    1 + 3 * length.div_ceil(1024)
 }
 
 /// Runs a whole backup through the function binaries and gives the peak memory of each in KiB.
@@ -180,19 +191,20 @@ fn exponent(rows: &[Row], figure: impl Fn(&Row) -> f64) -> f64 {
 
 fn report(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| instances | P1 EC2 calls per instance | P2 transitions | history events | P3 virtual seconds | throttled |\n\
-         |---:|---:|---:|---:|---:|---:|\n",
+        "| instances | P1 EC2 calls per instance | P2 transitions | history events | P3 virtual seconds | throttled | write units per instance |\n\
+         |---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for row in rows {
         let _ = writeln!(
             text,
-            "| {} | {:.3} | {} | {} | {:.0} | {:.2} % |",
+            "| {} | {:.3} | {} | {} | {:.0} | {:.2} % | {:.1} |",
             row.instances,
             row.calls,
             row.transitions,
             row.history,
             row.seconds,
-            100.0 * row.throttled
+            100.0 * row.throttled,
+            row.write_units
         );
     }
     text.push_str("\n| instances | open-job | snapshot-volumes | poll-completion | close-job |\n|---:|---:|---:|---:|---:|\n");
