@@ -101,7 +101,7 @@ impl SnapshotVolumes {
         }
         if !asked_again.is_empty() {
             tracing::warn!(job = %work.job.job_id, batch = work.batch.number, backups = asked_again.len(), "asking again");
-            return Ok(work.again_at(retry_burst_at(&asked_again, now, now)));
+            return Ok(work.again_at(retry_burst_at(&asked_again, now)));
         }
         let (tally, snapshots) = tally_batch(&work.backups);
         self.catalog

@@ -18,6 +18,8 @@ const REFILL_PER_SECOND: usize = 5;
 const BURST_INTERVAL: SignedDuration = SignedDuration::from_millis(20_500);
 /// How long a snapshot may stay invisible after it was created.
 pub const VISIBILITY: SignedDuration = SignedDuration::from_secs(120);
+/// When a burst in doubt is first looked up: most of what it made can be seen by then.
+const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(10);
 /// How long to leave a limit alone that frees itself: a volume takes one snapshot start in about 15 s.
 const BUSY_WAIT: SignedDuration = SignedDuration::from_secs(16);
 /// From the last start to the first look at completion.
@@ -140,10 +142,7 @@ pub fn next_burst_at(burst: Option<Burst>, now: Timestamp, is_last: bool) -> Tim
 ///
 /// `refusals` are what EC2 said to each of them.
 #[must_use]
-pub fn retry_burst_at(refusals: &[ErrorClass], burst_at: Timestamp, now: Timestamp) -> Timestamp {
-    if refusals.contains(&ErrorClass::Unknown) {
-        return later(burst_at, VISIBILITY).max(now);
-    }
+pub fn retry_burst_at(refusals: &[ErrorClass], now: Timestamp) -> Timestamp {
     let throttled = refusals
         .iter()
         .filter(|class| **class == ErrorClass::Throttled)
@@ -153,12 +152,12 @@ pub fn retry_burst_at(refusals: &[ErrorClass], burst_at: Timestamp, now: Timesta
             .unwrap_or(20)
             .clamp(2, 20),
     );
-    let wait = if refusals.contains(&ErrorClass::Busy) {
-        BUSY_WAIT.max(refill)
-    } else {
-        refill
-    };
-    later(now, wait)
+    let longest = refusals.iter().map(|class| match class {
+        ErrorClass::Busy => BUSY_WAIT,
+        ErrorClass::Unknown => FIRST_LOOK,
+        ErrorClass::Throttled | ErrorClass::Gone | ErrorClass::Refused => refill,
+    });
+    later(now, longest.fold(refill, Ord::max))
 }
 
 /// `moment` and `wait` together; the end of time where that is beyond it.
@@ -246,10 +245,11 @@ mod tests {
     #[case(&[ErrorClass::Throttled; 50], 10)]
     #[case(&[ErrorClass::Throttled; 1000], 20)]
     #[case(&[ErrorClass::Throttled, ErrorClass::Busy], 16)]
-    #[case(&[ErrorClass::Throttled, ErrorClass::Unknown], 120)]
+    #[case(&[ErrorClass::Throttled, ErrorClass::Unknown], 10)]
+    #[case(&[ErrorClass::Busy, ErrorClass::Unknown], 16)]
     fn a_refused_burst_waits_for_what_refused_it(#[case] refusals: &[ErrorClass], #[case] seconds: i64) {
         assert_eq!(
-            retry_burst_at(refusals, now(), now()),
+            retry_burst_at(refusals, now()),
             later(now(), SignedDuration::from_secs(seconds))
         );
     }

@@ -168,8 +168,8 @@ class Demo:
         self.say("The instances are terminated: a recovery point needs nothing of them.")
         took = time.monotonic() - self.began
         self.console.print(
-            f"\n[bold]Done in {took:.0f} s.[/bold] A schedule fired, a state machine took one recovery point of "
-            "three instances, and each of its five snapshots was proved to be its volume's content at that moment. "
-            "README.md says how to install Holdfast in an AWS account; docs/ says more.",
+            f"\n[bold]Done in {took:.0f} s.[/bold] A schedule fired, a state machine took one recovery point "
+            "of three instances, and each of its five snapshots was proved to be its volume's content at "
+            "that moment. README.md says how to install Holdfast in an AWS account; docs/ says more.",
             highlight=False,
         )

@@ -80,9 +80,9 @@ def _members(group: int, mark: str) -> list[int]:
         try:
             # The name, in brackets, may hold anything: what counts stands behind the last bracket.
             state, _, its_group = (process / "stat").read_text().rpartition(")")[2].split()[:3]
-            if state != "Z" and int(its_group) == group:
-                if f"{MARK}={mark}".encode() in _environment(process):
-                    found.append(int(process.name))
+            is_ours = state != "Z" and int(its_group) == group
+            if is_ours and f"{MARK}={mark}".encode() in _environment(process):
+                found.append(int(process.name))
         except (OSError, ValueError):
             continue  # ended meanwhile, or another user's
     return found

@@ -1,10 +1,7 @@
 //! Backups in the catalog.
 
-use super::{CONCURRENCY, Catalog, Item, item, key, parse, string, value};
+use super::{CONCURRENCY, Catalog, Item, item, key, parse, string, value, was_done};
 use crate::failure::Failure;
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use holdfast_core::backup::{Backup, BackupStatus};
@@ -36,18 +33,10 @@ impl Catalog {
                         &backup,
                     )?))
                     .condition_expression("attribute_not_exists(pk)");
-                match put.send().await {
-                    Ok(_) => Ok(()),
-                    Err(SdkError::ServiceError(context))
-                        if matches!(context.err(), PutItemError::ConditionalCheckFailedException(_)) =>
-                    {
-                        Ok(())
-                    }
-                    Err(error) => Err(Failure::call(
-                        format!("writing the intent for {}", backup.resource_id),
-                        error,
-                    )),
-                }
+                was_done(put.send().await, || {
+                    format!("writing the intent for {}", backup.resource_id)
+                })
+                .map(drop)
             })
             .await
     }
@@ -168,18 +157,10 @@ impl Catalog {
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":intended", value("status", &BackupStatus::Intended)?)
             .expression_attribute_values(":prepared", value("status", &BackupStatus::Prepared)?);
-        match put.send().await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(context))
-                if matches!(context.err(), PutItemError::ConditionalCheckFailedException(_)) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(Failure::call(
-                format!("writing the backup of {}", backup.resource_id),
-                error,
-            )),
-        }
+        was_done(put.send().await, || {
+            format!("writing the backup of {}", backup.resource_id)
+        })
+        .map(drop)
     }
 
     /// Writes several backups whole, as [`Catalog::write_backup`] does.
@@ -230,17 +211,9 @@ impl Catalog {
                 .update_expression("SET #status = :status, reason = :reason")
                 .expression_attribute_values(":reason", string(reason)),
         };
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(context))
-                if matches!(context.err(), UpdateItemError::ConditionalCheckFailedException(_)) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(Failure::call(
-                format!("ending the backup of {}", backup.resource_id),
-                error,
-            )),
-        }
+        was_done(update.send().await, || {
+            format!("ending the backup of {}", backup.resource_id)
+        })
+        .map(drop)
     }
 }

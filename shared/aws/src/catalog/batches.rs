@@ -1,10 +1,7 @@
 //! Batches in the catalog: their instances, their bursts and what they came to.
 
-use super::{CONCURRENCY, Catalog, item, key, parse, string, value};
+use super::{CONCURRENCY, Catalog, item, key, parse, string, value, was_done};
 use crate::failure::Failure;
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use holdfast_core::ids::{RecoveryPointId, SnapshotId};
 use holdfast_core::pacing::{Batch, BatchTally, Burst};
@@ -33,18 +30,10 @@ impl Catalog {
                         batch,
                     )?))
                     .condition_expression("attribute_not_exists(pk)");
-                match put.send().await {
-                    Ok(_) => Ok(()),
-                    Err(SdkError::ServiceError(context))
-                        if matches!(context.err(), PutItemError::ConditionalCheckFailedException(_)) =>
-                    {
-                        Ok(())
-                    }
-                    Err(error) => Err(Failure::call(
-                        format!("writing a batch of {}", batch.recovery_point_id),
-                        error,
-                    )),
-                }
+                was_done(put.send().await, || {
+                    format!("writing a batch of {}", batch.recovery_point_id)
+                })
+                .map(drop)
             })
             .await
     }
@@ -154,18 +143,9 @@ impl Catalog {
                 .condition_expression("burst = :expected")
                 .expression_attribute_values(":expected", value("burst", &expected)?),
         };
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(context))
-                if matches!(context.err(), UpdateItemError::ConditionalCheckFailedException(_)) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(Failure::call(
-                format!("writing the burst of batch {} of {point}", batch.number),
-                error,
-            )),
-        }
+        was_done(update.send().await, || {
+            format!("writing the burst of batch {} of {point}", batch.number)
+        })
     }
 
     /// Writes down what a finished batch came to.

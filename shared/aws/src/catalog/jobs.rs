@@ -1,10 +1,9 @@
 //! Jobs in the catalog, and the executions that carry them.
 
-use super::{Catalog, item, key, string, value};
+use super::{Catalog, item, key, string, value, was_done};
 use crate::failure::Failure;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use holdfast_core::ids::JobId;
 use holdfast_core::job::{Job, JobStatus, Progress};
@@ -151,12 +150,7 @@ impl Catalog {
             set.push_str(", message = :message");
             update = update.expression_attribute_values(":message", string(message));
         }
-        match update.update_expression(set).send().await {
-            Ok(_) => {}
-            Err(SdkError::ServiceError(context))
-                if matches!(context.err(), UpdateItemError::ConditionalCheckFailedException(_)) => {}
-            Err(error) => return Err(Failure::call(what, error)),
-        }
+        was_done(update.update_expression(set).send().await, || what)?;
         self.job(job_id).await
     }
 
@@ -175,15 +169,10 @@ impl Catalog {
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":running", value("status", &JobStatus::Running)?)
             .expression_attribute_values(":progress", value("progress", &progress)?);
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(context))
-                if matches!(context.err(), UpdateItemError::ConditionalCheckFailedException(_)) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(Failure::call(format!("writing the progress of {job_id}"), error)),
-        }
+        was_done(update.send().await, || {
+            format!("writing the progress of {job_id}")
+        })
+        .map(drop)
     }
 
     /// Writes down that an ended job's metrics and event were sent.

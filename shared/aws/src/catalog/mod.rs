@@ -20,6 +20,7 @@ mod recovery_points;
 
 use crate::failure::Failure;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::HashMap;
@@ -59,6 +60,18 @@ impl Catalog {
             .await
             .map_err(|error| Failure::call(format!("reading {what} from the catalog"), error))?;
         answer.item.map(|item| parse(what, item)).transpose()
+    }
+}
+
+/// Whether a conditional write was done: `false` when its condition did not hold.
+fn was_done<T, E>(sent: Result<T, SdkError<E>>, what: impl FnOnce() -> String) -> Result<bool, Failure>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match sent {
+        Ok(_) => Ok(true),
+        Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
+        Err(error) => Err(Failure::call(what(), error)),
     }
 }
 

@@ -1,9 +1,7 @@
 //! Plans in the catalog. A deleted plan stays as a tombstone: its last rules still retire its recovery points.
 
-use super::{Catalog, item, parse, string, value};
+use super::{Catalog, item, parse, string, value, was_done};
 use crate::failure::Failure;
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use holdfast_core::ids::PlanId;
 use holdfast_core::message::SavedPlan;
 use holdfast_core::plan::BackupPlan;
@@ -106,11 +104,8 @@ impl Catalog {
                     .condition_expression("version = :version")
                     .expression_attribute_values(":version", value("version", &saved.version)?),
             };
-            match put.send().await {
-                Ok(_) => return Ok(Some(next)),
-                Err(SdkError::ServiceError(context))
-                    if matches!(context.err(), PutItemError::ConditionalCheckFailedException(_)) => {}
-                Err(error) => return Err(Failure::call(what, error)),
+            if was_done(put.send().await, || what.clone())? {
+                return Ok(Some(next));
             }
         }
         Err(Failure::retryable(format!("{what}: others keep saving it")))

@@ -1,9 +1,7 @@
 //! Recovery points in the catalog.
 
-use super::{Catalog, key, parse, string, value};
+use super::{Catalog, key, parse, string, value, was_done};
 use crate::failure::Failure;
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use holdfast_core::ids::PlanId;
 use holdfast_core::job::Job;
 use holdfast_core::recovery_point::{Manifest, Outcome, RecoveryPoint};
@@ -62,18 +60,13 @@ impl Catalog {
             .update_expression("SET manifest = :manifest")
             .condition_expression("attribute_exists(pk) AND attribute_not_exists(manifest)")
             .expression_attribute_values(":manifest", value("manifest", manifest)?);
-        match update.send().await {
-            Ok(_) => Ok(manifest.clone()),
-            Err(SdkError::ServiceError(context))
-                if matches!(context.err(), UpdateItemError::ConditionalCheckFailedException(_)) =>
-            {
-                let committed = self.recovery_point(job).await?.manifest;
-                committed.ok_or_else(|| {
-                    Failure::retryable(format!("committing the instances of {id}: it vanished"))
-                })
-            }
-            Err(error) => Err(Failure::call(format!("committing the instances of {id}"), error)),
+        if was_done(update.send().await, || {
+            format!("committing the instances of {id}")
+        })? {
+            return Ok(manifest.clone());
         }
+        let committed = self.recovery_point(job).await?.manifest;
+        committed.ok_or_else(|| Failure::retryable(format!("committing the instances of {id}: it vanished")))
     }
 
     /// Writes down what a recovery point came to, once; a later outcome changes nothing. Gives the one that stands.
@@ -87,17 +80,11 @@ impl Catalog {
             .update_expression("SET outcome = :outcome")
             .condition_expression("attribute_exists(pk) AND attribute_not_exists(outcome)")
             .expression_attribute_values(":outcome", value("outcome", outcome)?);
-        match update.send().await {
-            Ok(_) => Ok(outcome.clone()),
-            Err(SdkError::ServiceError(context))
-                if matches!(context.err(), UpdateItemError::ConditionalCheckFailedException(_)) =>
-            {
-                let recorded = self.recovery_point(job).await?.outcome;
-                recorded
-                    .ok_or_else(|| Failure::retryable(format!("writing the outcome of {id}: it vanished")))
-            }
-            Err(error) => Err(Failure::call(format!("writing the outcome of {id}"), error)),
+        if was_done(update.send().await, || format!("writing the outcome of {id}"))? {
+            return Ok(outcome.clone());
         }
+        let recorded = self.recovery_point(job).await?.outcome;
+        recorded.ok_or_else(|| Failure::retryable(format!("writing the outcome of {id}: it vanished")))
     }
 
     fn update_point(
