@@ -7,6 +7,7 @@
 
 use asl_runner::{Environment, Options, Status, TaskError, TaskRequest};
 use holdfast_core::backup::Backup;
+use holdfast_core::ids::InstanceId;
 use holdfast_core::job::JobStatus;
 use holdfast_tests::account::{Account, Stack};
 use holdfast_tests::audit::audit;
@@ -24,6 +25,9 @@ const VOLUMES: u32 = 2;
 const FUNCTIONS: [&str; 4] = ["open-job", "snapshot-volumes", "poll-completion", "close-job"];
 /// Seconds that 10,000 `CreateSnapshots` calls take at least: a bucket of 100 that refills at 5 a second.
 const THROTTLE_FLOOR: f64 = 1_980.0;
+
+/// Backups whose whole records are weighed; those of a scene are all alike.
+const SAMPLE: usize = 10;
 
 struct Row {
     instances: u32,
@@ -94,7 +98,18 @@ async fn count(stack: &Stack, instances: u32) -> Row {
     assert_eq!(point.job.status, JobStatus::Completed, "{:?}", point.job.message);
     assert_eq!(point.backups.len(), instances as usize);
     assert_eq!(point.snapshots.len(), (instances * VOLUMES) as usize);
-    let write_units: usize = point.backups.iter().map(write_units).sum();
+    let ids: Vec<InstanceId> = point
+        .backups
+        .iter()
+        .take(SAMPLE)
+        .map(|backup| backup.resource_id.clone())
+        .collect();
+    let whole = account
+        .catalog()
+        .backups(&point.point.recovery_point_id, &ids)
+        .await
+        .expect("the backups' whole records");
+    let units: usize = whole.iter().map(write_units).sum();
     Row {
         instances,
         calls: number(&summary["total"]) / f64::from(instances),
@@ -102,7 +117,8 @@ async fn count(stack: &Stack, instances: u32) -> Row {
         history: execution.history_events,
         seconds,
         throttled: number(&summary["throttled"]) / number(&summary["total"]),
-        write_units: f64::from(u32::try_from(write_units).unwrap_or(u32::MAX)) / f64::from(instances),
+        write_units: f64::from(u32::try_from(units).unwrap_or(u32::MAX))
+            / f64::from(u32::try_from(whole.len()).unwrap_or(u32::MAX)),
         peaks: BTreeMap::new(),
     }
 }
