@@ -20,6 +20,8 @@ pub enum Repeat {
     Twice,
     /// Twice at the same time; the second answer is taken.
     Together,
+    /// Once, after all earlier tasks of the execution have been run once more, as by late doubles.
+    Late,
 }
 
 /// The test's side of the state machine.
@@ -29,6 +31,8 @@ pub struct Bench<'a> {
     functions: Functions,
     switch: KillSwitch,
     repeat: Repeat,
+    /// Every task so far.
+    tasks: Vec<(String, Value)>,
     now: Timestamp,
 }
 
@@ -57,6 +61,7 @@ impl<'a> Bench<'a> {
             functions: account.functions(&switch),
             switch,
             repeat,
+            tasks: Vec::new(),
             now: start_of_time(),
         }
     }
@@ -107,6 +112,10 @@ impl<'a> Bench<'a> {
         loop {
             let answer = match self.repeat {
                 Repeat::Once => attempt(self).await,
+                Repeat::Late => {
+                    self.double_tasks().await;
+                    attempt(self).await
+                }
                 Repeat::Twice => match attempt(self).await {
                     None => None,
                     Some(_) => attempt(self).await,
@@ -117,8 +126,20 @@ impl<'a> Bench<'a> {
                 }
             };
             match answer {
-                Some(answer) => return answer,
+                Some(answer) => {
+                    self.tasks.push((function.to_owned(), payload));
+                    return answer;
+                }
                 None => self.switch.revive(),
+            }
+        }
+    }
+
+    /// Runs every task so far once more. What doubles answer nobody waits for.
+    pub async fn double_tasks(&self) {
+        for (function, payload) in &self.tasks {
+            if let Err(refusal) = self.call(function, payload.clone()).await {
+                assert_ne!(refusal.error, "RetryableError", "{function}: {}", refusal.cause);
             }
         }
     }

@@ -28,10 +28,11 @@ async fn back_up(stack: &Stack, repeat: Repeat) -> Audited {
     let scene =
         json!({"instances": 5, "volumes_per_instance": 2, "volume_size_gib": 8, "tags": {"app": "shop"}});
     account.simulator.scene(scene).await.unwrap();
-    let execution = Bench::new(&account, KillSwitch::never(), repeat)
-        .await
-        .back_up(input(), "first")
-        .await;
+    let mut bench = Bench::new(&account, KillSwitch::never(), repeat).await;
+    let execution = bench.back_up(input(), "first").await;
+    if repeat == Repeat::Late {
+        bench.double_tasks().await;
+    }
     assert!(
         matches!(execution.status, Status::Succeeded(_)),
         "{repeat:?}: {:?}",
@@ -82,6 +83,34 @@ async fn every_handler_run_twice_at_once_changes_nothing() {
         assert_eq!(essence(&once), essence(&together));
     }
     println!("R2 backup: every handler run twice at once, 10 times over, leaves what one run leaves");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_doubles_of_every_task_change_nothing() {
+    let stack = Stack::from_environment();
+    let once = back_up(&stack, Repeat::Once).await;
+    let late = back_up(&stack, Repeat::Late).await;
+    assert_eq!(essence(&once), essence(&late));
+    println!("R2 backup: every task run again before each later one leaves what one run leaves");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_intent_that_comes_late_does_not_set_a_backup_back() {
+    let account = Account::new(&Stack::from_environment()).await;
+    let scene = json!({"instances": 2, "volumes_per_instance": 1, "tags": {"app": "shop"}});
+    account.simulator.scene(scene).await.unwrap();
+    let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
+    bench.back_up(input(), "first").await;
+    let before = audit(&account, "nightly").await.remove(0);
+    let intents = before.backups.iter().cloned().map(|mut backup| {
+        backup.status = BackupStatus::Intended;
+        backup.snapshots.clear();
+        backup
+    });
+    account.catalog().ensure_backups(intents).await.unwrap();
+    let after = audit(&account, "nightly").await.remove(0);
+    assert_eq!(before.backups, after.backups);
+    assert_eq!(before.backups.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
