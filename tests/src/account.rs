@@ -209,6 +209,26 @@ impl Account {
         Catalog::new(aws_sdk_dynamodb::Client::new(&self.rest), TABLE)
     }
 
+    /// Puts a word in place of an attribute of a record, as no function would.
+    ///
+    /// # Panics
+    /// The local stack does not answer as it should.
+    pub async fn spoil_record(&self, pk: &str, sk: &str, attribute: &str) {
+        let word = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
+        aws_sdk_dynamodb::Client::new(&self.rest)
+            .update_item()
+            .table_name(TABLE)
+            .key("pk", word(pk))
+            .key("sk", word(sk))
+            .update_expression("SET #attribute = :word")
+            .condition_expression("attribute_exists(#attribute)")
+            .expression_attribute_names("#attribute", attribute)
+            .expression_attribute_values(":word", word("sideways"))
+            .send()
+            .await
+            .expect("the record has the attribute");
+    }
+
     /// EC2 in this account.
     #[must_use]
     pub fn ec2(&self) -> aws_sdk_ec2::Client {

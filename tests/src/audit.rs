@@ -46,12 +46,13 @@ pub async fn audit(account: &Account, plan: &str) -> Vec<Audited> {
         let mut backups = Vec::new();
         let mut after = None;
         loop {
-            let (page, next) = catalog
+            let page = catalog
                 .page_of_backups(id, after.as_ref())
                 .await
                 .expect("the catalog lists backups");
-            backups.extend(page);
-            after = next;
+            assert_eq!(page.unreadable, [], "every record can be read");
+            backups.extend(page.backups);
+            after = page.next;
             if after.is_none() {
                 break;
             }

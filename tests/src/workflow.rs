@@ -136,6 +136,9 @@ impl<'a> Bench<'a> {
     }
 
     /// Runs every task so far once more. What doubles answer nobody waits for.
+    ///
+    /// # Panics
+    /// One of them fails in a way that would be tried again: nothing is in its way here.
     pub async fn double_tasks(&self) {
         for (function, payload) in &self.tasks {
             if let Err(refusal) = self.call(function, payload.clone()).await {

@@ -8,13 +8,15 @@
 use asl_runner::{Execution, Status};
 use aws_sdk_ec2::types::Filter;
 use holdfast_core::backup::BackupStatus;
+use holdfast_core::ids::JobId;
 use holdfast_core::job::JobStatus;
 use holdfast_core::tags;
 use holdfast_tests::account::{Account, Stack};
 use holdfast_tests::audit::{Audited, audit};
 use holdfast_tests::killer::KillSwitch;
-use holdfast_tests::workflow::{Bench, Repeat};
+use holdfast_tests::workflow::{Bench, Repeat, start_of_time};
 use reqwest::Method;
+use rstest::rstest;
 use serde_json::{Value, json};
 
 struct Case {
@@ -187,6 +189,41 @@ async fn a_volume_with_five_pending_snapshots_is_waited_for() {
 }
 
 #[tokio::test]
+async fn an_instance_that_a_limit_holds_up_does_not_hold_up_other_batches() {
+    let case = Case::new(150, 1).await;
+    case.set(json!({"pending_per_volume": 1, "per_volume_interval_seconds": 0}))
+        .await;
+    let mut first = case.instances.clone();
+    first.sort();
+    // Somebody else's snapshot of this volume stays pending for an hour.
+    let volume = case.volumes_of(&first[0]).await.remove(0);
+    let held = json!({"volume_id": volume});
+    case.account.simulator.post("snapshots/hold", held).await.unwrap();
+    let ec2 = case.account.ec2();
+    let snapshot = ec2.create_snapshot().volume_id(&volume).send().await.unwrap();
+    let fail = json!({"snapshot_id": snapshot.snapshot_id(), "after_seconds": 3600});
+    let mut bench = case.bench().await;
+    case.account.simulator.post("snapshots/fail", fail).await.unwrap();
+    let execution = bench.back_up(json!({"plan": case.plan}), "first").await;
+    succeeded(&execution);
+    let point = audit(&case.account, "nightly").await.remove(0);
+    assert_eq!(point.job.status, JobStatus::Completed, "{:?}", point.job.message);
+    let starts: Vec<_> = point
+        .backups
+        .iter()
+        .map(|backup| {
+            backup.snapshots[0]
+                .started_at
+                .duration_since(start_of_time())
+                .as_secs()
+        })
+        .collect();
+    assert_eq!(starts.iter().filter(|start| **start < 60).count(), 149);
+    assert_eq!(starts.iter().filter(|start| **start >= 3600).count(), 1);
+    assert!(execution.history_events < 500, "{}", execution.history_events);
+}
+
+#[tokio::test]
 async fn snapshots_that_appear_late_are_neither_lost_nor_made_twice() {
     let case = Case::new(3, 2).await;
     case.set(json!({"visibility_delay_seconds": 100})).await;
@@ -262,7 +299,13 @@ async fn snapshots_with_forged_tags_do_not_count() {
         .send()
         .await
         .unwrap();
-    let backups = case.account.catalog().page_of_backups(id, None).await.unwrap().0;
+    let backups = case
+        .account
+        .catalog()
+        .page_of_backups(id, None)
+        .await
+        .unwrap()
+        .backups;
     assert_eq!(
         backups[0].snapshots.len(),
         1,
@@ -586,15 +629,63 @@ async fn a_stopped_execution_ends_its_job_as_aborted() {
     );
 }
 
-/// Opens the job and runs its first batch, as the execution `first` would.
-async fn start(bench: &mut Bench<'_>, case: &Case) -> Value {
+#[rstest]
+#[case::of_a_backup("BACKUP#", "status")]
+#[case::of_a_batch("BATCH#", "instances")]
+#[case::of_the_recovery_point("rp-", "manifest")]
+#[tokio::test]
+async fn a_malformed_record_is_named_and_ends_the_job_without_a_snapshot(
+    #[case] record: &str,
+    #[case] attribute: &str,
+) {
+    let case = Case::new(2, 1).await;
+    let mut bench = case.bench().await;
+    let opened = open(&mut bench, &case).await;
+    let job = JobId::try_from(opened["job_id"].as_str().unwrap()).unwrap();
+    let catalog = case.account.catalog();
+    let point = catalog
+        .recovery_point(&catalog.job(&job).await.unwrap())
+        .await
+        .unwrap();
+    let id = point.recovery_point_id.as_str();
+    let (pk, sk) = match record {
+        "BACKUP#" => (id.to_owned(), format!("BACKUP#{}", case.instances[0])),
+        "BATCH#" => (
+            id.to_owned(),
+            format!("BATCH#{}#000000", point.manifest.unwrap().id),
+        ),
+        _ => ("PLAN#nightly".to_owned(), id.to_owned()),
+    };
+    case.account.spoil_record(&pk, &sk, attribute).await;
+
+    let execution = bench.back_up(json!({"plan": case.plan}), "first").await;
+    let Status::Failed { error, cause } = &execution.status else {
+        panic!("{:?}", execution.status)
+    };
+    assert_eq!(error, "PermanentError");
+    assert!(cause.contains(&format!("{attribute}: ")), "{cause}");
+    let job = catalog.job(&job).await.unwrap();
+    assert_eq!(job.status, JobStatus::Failed);
+    assert!(job.reported_at.is_some());
+    let message = job.message.unwrap();
+    assert!(message.contains(&format!("{attribute}: ")), "{message}");
+    assert_eq!(case.calls("CreateSnapshots").await, (0, 0));
+}
+
+/// Opens the job, as the execution `first` would.
+async fn open(bench: &mut Bench<'_>, case: &Case) -> Value {
     let execution_id = format!(
         "arn:aws:states:us-east-1:{}:execution:backup:first",
         case.account.id
     );
     let request =
         json!({"input": {"plan": case.plan}, "execution_id": execution_id, "started_at": bench.now()});
-    let opened = bench.invoke("open-job", request).await.unwrap();
+    bench.invoke("open-job", request).await.unwrap()
+}
+
+/// Opens the job and runs its first batch, as the execution `first` would.
+async fn start(bench: &mut Bench<'_>, case: &Case) -> Value {
+    let opened = open(bench, case).await;
     let batch = json!({"job_id": opened["job_id"], "batch": 0});
     let started = bench.invoke("snapshot-volumes", batch).await.unwrap();
     assert_eq!(started["all_started"], true);

@@ -66,6 +66,12 @@ impl CloseJob {
                 .advance_job(&job.job_id, status, Some(&message), now)
                 .await?;
         }
+        if !job.status.is_terminal() {
+            return Err(Failure::retryable(format!(
+                "{} is {}: somebody else is closing it",
+                job.job_id, job.status
+            )));
+        }
         if job.reported_at.is_none() {
             self.report(&job, now).await?;
         }
@@ -98,16 +104,19 @@ impl CloseJob {
         let mut reckoning = Reckoning::default();
         let mut after = None;
         loop {
-            let (page, next) = self.catalog.page_of_backups(point, after.as_ref()).await?;
+            let page = self.catalog.page_of_backups(point, after.as_ref()).await?;
+            for (resource, reason) in &page.unreadable {
+                reckoning.count_failed(resource, reason);
+            }
             let mut endings: Vec<(&Backup, Option<String>)> = Vec::new();
-            for backup in &page {
+            for backup in &page.backups {
                 let reason = match judge_backup(backup, ending, |id| verdicts.get(id).cloned()) {
                     Ok(()) => {
                         reckoning.count_completed(backup);
                         None
                     }
                     Err(reason) => {
-                        reckoning.count_failed(backup, &reason);
+                        reckoning.count_failed(&backup.resource_id, &reason);
                         Some(reason)
                     }
                 };
@@ -116,7 +125,7 @@ impl CloseJob {
                 }
             }
             self.catalog.end_backups(&endings).await?;
-            after = next;
+            after = page.next;
             if after.is_none() {
                 break;
             }
@@ -127,7 +136,7 @@ impl CloseJob {
 
     /// Sends event and metrics, then writes down that they were sent: cut off in between, they are sent again.
     async fn report(&self, job: &Job, now: Timestamp) -> Result<(), Failure> {
-        let Some(outcome) = self.catalog.recovery_point(job).await?.outcome else {
+        let Some(outcome) = self.catalog.recorded_outcome(job).await? else {
             return Err(Failure::permanent(format!(
                 "{} has ended without an outcome",
                 job.job_id

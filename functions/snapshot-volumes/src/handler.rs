@@ -20,12 +20,13 @@ use holdfast_core::ids::InstanceId;
 use holdfast_core::job::Job;
 use holdfast_core::message::{SnapshotVolumesRequest, SnapshotVolumesResponse};
 use holdfast_core::pacing::{
-    Batch, BatchStep, Burst, decide_batch_step, later, next_burst_at, retry_burst_at, tally_batch,
+    Batch, BatchStep, Burst, decide_batch_step, decide_next_run, later, retry_burst_at, tally_batch,
     whole_seconds,
 };
 use holdfast_core::recovery_point::{Manifest, RecoveryPoint};
 use holdfast_core::volumes::decide_snapshot_set;
 use jiff::{SignedDuration, Timestamp};
+use std::time::Instant;
 
 /// How long to leave a batch alone that somebody else has just taken.
 const TAKEN_WAIT: SignedDuration = SignedDuration::from_secs(5);
@@ -63,14 +64,15 @@ impl SnapshotVolumes {
         request: SnapshotVolumesRequest,
         now: Timestamp,
     ) -> Result<SnapshotVolumesResponse, Failure> {
+        let began = Instant::now();
         let mut work = self.gather(&request, now).await?;
         match decide_batch_step(&work.batch) {
-            BatchStep::GoOn => return Ok(work.go_on()),
+            BatchStep::GoOn => return self.go_on(&work, None).await,
             BatchStep::Start => {}
             BatchStep::LookUp { visible_at } => {
                 self.adopt(&mut work, now >= visible_at).await?;
                 if now < visible_at && work.is_open() {
-                    return Ok(work.again_at(visible_at));
+                    return self.go_on(&work, Some(visible_at)).await;
                 }
             }
         }
@@ -79,8 +81,9 @@ impl SnapshotVolumes {
         }
         let mut asked_again = self.prepare(&mut work).await?;
         if work.has_prepared() {
+            // Looking up and preparing took time, and others count from here how long a snapshot may stay unseen.
             let burst = Burst {
-                at: now,
+                at: later(now, SignedDuration::try_from(began.elapsed()).unwrap_or_default()),
                 settled: false,
             };
             if !self
@@ -88,7 +91,7 @@ impl SnapshotVolumes {
                 .claim_burst(&work.manifest, &work.batch, burst)
                 .await?
             {
-                return Ok(work.again_at(later(now, TAKEN_WAIT)));
+                return self.go_on(&work, Some(later(now, TAKEN_WAIT))).await;
             }
             work.batch.burst = Some(burst);
             let refused = self.run_burst(&mut work).await?;
@@ -101,14 +104,15 @@ impl SnapshotVolumes {
         }
         if !asked_again.is_empty() {
             tracing::warn!(job = %work.job.job_id, batch = work.batch.number, backups = asked_again.len(), "asking again");
-            return Ok(work.again_at(retry_burst_at(&asked_again, now)));
+            let retry_at = retry_burst_at(&asked_again, work.job.created_at, now);
+            return self.go_on(&work, Some(retry_at)).await;
         }
         let (tally, snapshots) = tally_batch(&work.backups);
         self.catalog
             .finish_batch(&work.manifest, &work.batch, tally, &snapshots)
             .await?;
         tracing::info!(job = %work.job.job_id, batch = work.batch.number, snapshots = tally.snapshots, "batch started");
-        Ok(work.go_on())
+        self.go_on(&work, None).await
     }
 
     async fn gather(&self, request: &SnapshotVolumesRequest, now: Timestamp) -> Result<Work, Failure> {
@@ -209,6 +213,24 @@ impl SnapshotVolumes {
         self.catalog.write_backups(&failed).await
     }
 
+    /// Says what to run next: `retry_at` is when to come back to this batch, if it is not finished.
+    async fn go_on(
+        &self,
+        work: &Work,
+        retry_at: Option<Timestamp>,
+    ) -> Result<SnapshotVolumesResponse, Failure> {
+        let batches = self
+            .catalog
+            .list_batches(&work.point.recovery_point_id, &work.manifest)
+            .await?;
+        let next = decide_next_run(&batches, work.batch.number, work.batch.burst, retry_at, work.now);
+        Ok(SnapshotVolumesResponse {
+            next_batch: next.batch.unwrap_or(work.manifest.batches),
+            all_started: next.batch.is_none(),
+            wait_until: whole_seconds(next.at),
+        })
+    }
+
     async fn seal_key(&self, work: &Work) -> Result<holdfast_core::seal::SealKey, Failure> {
         derive_seal_key(&self.kms, &self.seal_key_id, &work.point.recovery_point_id).await
     }
@@ -230,25 +252,5 @@ impl Work {
             self.job.created_at,
             SignedDuration::from_hours(i64::from(self.point.plan.deadline_hours)),
         )
-    }
-
-    fn go_on(&self) -> SnapshotVolumesResponse {
-        let next_batch = self.batch.number + 1;
-        let all_started = next_batch >= self.manifest.batches;
-        let wait_until = whole_seconds(next_burst_at(self.batch.burst, self.now, all_started));
-        SnapshotVolumesResponse {
-            next_batch,
-            all_started,
-            wait_until,
-        }
-    }
-
-    fn again_at(&self, moment: Timestamp) -> SnapshotVolumesResponse {
-        let wait_until = whole_seconds(moment);
-        SnapshotVolumesResponse {
-            next_batch: self.batch.number,
-            all_started: false,
-            wait_until,
-        }
     }
 }

@@ -105,10 +105,9 @@ impl Failure {
 /// What a failed AWS call means. Without an answer of AWS the call may have been carried out.
 pub fn class_of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> ErrorClass {
     match error {
-        SdkError::ServiceError(context) => match error.code() {
-            Some(code) => classify(code),
-            None if context.raw().status().is_server_error() => ErrorClass::Unknown,
-            None => ErrorClass::Refused,
+        SdkError::ServiceError(context) => match error.code().map_or(ErrorClass::Refused, classify) {
+            ErrorClass::Refused if context.raw().status().is_server_error() => ErrorClass::Unknown,
+            class => class,
         },
         SdkError::ConstructionFailure(_) => ErrorClass::Refused,
         _ => ErrorClass::Unknown,

@@ -13,9 +13,10 @@ use holdfast_core::plan::BackupPlan;
 use serde_json::json;
 use std::collections::BTreeSet;
 
-/// How long a start that could not be delivered is still worth delivering.
-const MAX_EVENT_AGE_SECONDS: i32 = 3600;
-const MAX_RETRIES: i32 = 20;
+/// How long a start that could not be delivered is still delivered: as long as the scheduler tries at most. A late
+/// recovery point is better than none, and a slot is taken only once.
+const MAX_EVENT_AGE_SECONDS: i32 = 86_400;
+const MAX_RETRIES: i32 = 185;
 
 /// Where schedules live and what they start.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! Closing a job: what each backup came to, and what the job came to.
 
 use crate::backup::{Backup, BackupStatus};
-use crate::ids::SnapshotId;
+use crate::ids::{InstanceId, SnapshotId};
 use crate::job::JobStatus;
 use crate::polling::SnapshotState;
 use crate::recovery_point::{ConsistencyGrade, Outcome};
@@ -105,6 +105,8 @@ pub struct Reckoning {
     oldest: Option<Timestamp>,
     newest: Option<Timestamp>,
     first_failures: Vec<String>,
+    with_notes: usize,
+    first_note: Option<String>,
 }
 
 /// How many failed resources a job's message names. The rest is in the catalog.
@@ -114,6 +116,11 @@ impl Reckoning {
     /// Counts a backup that can be recovered.
     pub fn count_completed(&mut self, backup: &Backup) {
         self.completed += 1;
+        if let Some(note) = backup.notes.first() {
+            self.with_notes += 1;
+            self.first_note
+                .get_or_insert_with(|| format!("{}: {note}", backup.resource_id));
+        }
         for snapshot in &backup.snapshots {
             self.snapshots += 1;
             self.size_gib += u64::try_from(snapshot.size_gib).unwrap_or(0);
@@ -126,11 +133,10 @@ impl Reckoning {
     }
 
     /// Counts a backup that cannot be recovered.
-    pub fn count_failed(&mut self, backup: &Backup, reason: &str) {
+    pub fn count_failed(&mut self, resource: &InstanceId, reason: &str) {
         self.failed += 1;
         if self.first_failures.len() < NAMED_FAILURES {
-            self.first_failures
-                .push(format!("{}: {reason}", backup.resource_id));
+            self.first_failures.push(format!("{resource}: {reason}"));
         }
     }
 
@@ -178,6 +184,12 @@ impl Reckoning {
             if unnamed > 0 {
                 message = format!("{message}. And {unnamed} more");
             }
+        }
+        if let Some(note) = &self.first_note {
+            message = format!(
+                "{message}. Backups with a note: {}, such as {note}",
+                self.with_notes
+            );
         }
         (status, message)
     }
@@ -277,7 +289,9 @@ mod tests {
     ) {
         let mut reckoning = Reckoning::default();
         (0..good).for_each(|n| reckoning.count_completed(&backup(n, BackupStatus::Started)));
-        (0..bad).for_each(|n| reckoning.count_failed(&backup(n + good, BackupStatus::Started), "why"));
+        (0..bad).for_each(|n| {
+            reckoning.count_failed(&backup(n + good, BackupStatus::Started).resource_id, "why");
+        });
         let (status, message) = reckoning.decide_end(&ending);
         assert_eq!(status, wanted, "{message}");
         assert_eq!(bad > 0, message.contains("why"), "{message}");
@@ -288,7 +302,7 @@ mod tests {
         let mut reckoning = Reckoning::default();
         reckoning.count_completed(&backup(1, BackupStatus::Started));
         reckoning.count_completed(&backup(4, BackupStatus::Started));
-        reckoning.count_failed(&backup(40, BackupStatus::Started), "why");
+        reckoning.count_failed(&backup(40, BackupStatus::Started).resource_id, "why");
         let outcome = reckoning.outcome(now());
         assert_eq!(
             (outcome.stack_skew_ms, outcome.snapshots, outcome.size_gib),

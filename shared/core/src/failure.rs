@@ -63,7 +63,8 @@ pub enum ErrorClass {
     Refused,
 }
 
-/// The one table of AWS error codes. A code that is not in it was refused for good.
+/// The one table of AWS error codes. A code that is not in it was refused for good, unless
+/// AWS says by its status that the fault was its own.
 #[must_use]
 pub fn classify(code: &str) -> ErrorClass {
     match code {
@@ -73,6 +74,9 @@ pub fn classify(code: &str) -> ErrorClass {
         | "TooManyRequestsException"
         | "EC2ThrottledException"
         | "SlowDown"
+        | "ProvisionedThroughputExceededException"
+        | "TransactionInProgressException"
+        | "TransactionConflictException"
         | "PriorRequestNotComplete" => ErrorClass::Throttled,
         "SnapshotCreationPerVolumeRateExceeded"
         | "ConcurrentSnapshotLimitExceeded"
@@ -87,6 +91,8 @@ pub fn classify(code: &str) -> ErrorClass {
         "InternalError"
         | "InternalFailure"
         | "InternalServerError"
+        | "InternalServerException"
+        | "InternalException"
         | "KMSInternalException"
         | "DependencyTimeoutException"
         | "ServiceUnavailable"
@@ -107,6 +113,8 @@ mod tests {
     #[rstest]
     #[case("RequestLimitExceeded", ErrorClass::Throttled)]
     #[case("SnapshotCreationPerVolumeRateExceeded", ErrorClass::Busy)]
+    #[case("ProvisionedThroughputExceededException", ErrorClass::Throttled)]
+    #[case("InternalServerException", ErrorClass::Unknown)]
     #[case("InvalidInstanceID.NotFound", ErrorClass::Gone)]
     #[case("InternalError", ErrorClass::Unknown)]
     #[case("SnapshotLimitExceeded", ErrorClass::Refused)]

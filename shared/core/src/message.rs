@@ -5,6 +5,7 @@ use crate::ids::{JobId, PlanId, RecoveryPointId};
 use crate::job::JobStatus;
 use crate::plan::{BackupPlan, InvalidPlan};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -63,6 +64,13 @@ impl BackupInput {
             scheduled_time: Option<Timestamp>,
         }
         let raw: Raw = parse_document("", input)?;
+        let year = raw
+            .scheduled_time
+            .map(|slot| TimeZone::UTC.to_datetime(slot).year());
+        if year.is_some_and(|year| !(1970..=9999).contains(&year)) {
+            let problem = "not between the years 1970 and 9999";
+            return Err(InvalidField::new("scheduled_time", problem).into());
+        }
         let plan = match (raw.plan_id, raw.plan) {
             (Some(plan_id), None) => PlanSource::Saved(plan_id),
             (None, Some(plan)) => PlanSource::Inline(Box::new(BackupPlan::parse("plan", &plan)?)),
@@ -124,7 +132,7 @@ pub struct SnapshotVolumesRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SnapshotVolumesResponse {
-    /// The batch to run next: the same one again while some of its snapshots are not started.
+    /// The batch to run next, of those that are not finished.
     pub next_batch: u32,
     /// Whether every batch is done.
     pub all_started: bool,
@@ -251,6 +259,7 @@ mod tests {
     #[case(json!({"plan_id": "Nightly"}), Some("plan_id: "))]
     #[case(json!({"plan_id": 7}), Some("plan_id: "))]
     #[case(json!({"plan_id": "nightly", "scheduled_time": "soon"}), Some("scheduled_time: "))]
+    #[case(json!({"plan_id": "nightly", "scheduled_time": "-000001-01-01T00:00:00Z"}), Some("scheduled_time: "))]
     #[case(json!({"planid": "nightly"}), Some("planid: unknown field"))]
     #[case(json!({"plan": {"plan_id": "x", "retention": [], "selection": {}}}), Some("plan.selection: "))]
     #[case(json!({"plan": {"plan_id": "x", "retention": []}}), Some("plan: missing field `selection`"))]

@@ -22,6 +22,10 @@ pub const VISIBILITY: SignedDuration = SignedDuration::from_secs(120);
 const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(10);
 /// How long to leave a limit alone that frees itself: a volume takes one snapshot start in about 15 s.
 const BUSY_WAIT: SignedDuration = SignedDuration::from_secs(16);
+/// The longest wait for a limit that has held for hours.
+const LONGEST_BUSY_WAIT: SignedDuration = SignedDuration::from_mins(30);
+/// The longest wait for a bucket that others keep empty.
+const LONGEST_THROTTLED_WAIT: SignedDuration = SignedDuration::from_mins(5);
 /// From the last start to the first look at completion.
 const FIRST_POLL: SignedDuration = SignedDuration::from_secs(10);
 
@@ -128,21 +132,62 @@ pub fn decide_batch_step(batch: &Batch) -> BatchStep {
     }
 }
 
-/// When the next burst may begin, after a batch that is finished.
+/// What is run after a batch, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NextRun {
+    /// The batch; none when every batch is finished.
+    pub batch: Option<u32>,
+    /// When to go on.
+    pub at: Timestamp,
+}
+
+/// Decides what is run after `current`. `batches` are all of them as they stand now.
+///
+/// A batch that some limit holds up does not hold up the others: those after it come first. `retry_at` is when
+/// `current` is to be run again, if it is not finished; a round that has come to its end waits for it.
 #[must_use]
-pub fn next_burst_at(burst: Option<Burst>, now: Timestamp, is_last: bool) -> Timestamp {
-    match burst {
-        _ if is_last => later(now, FIRST_POLL),
-        Some(burst) => later(burst.at, BURST_INTERVAL).max(now),
-        None => now,
+pub fn decide_next_run(
+    batches: &[Batch],
+    current: u32,
+    burst: Option<Burst>,
+    retry_at: Option<Timestamp>,
+    now: Timestamp,
+) -> NextRun {
+    let mut unfinished = batches
+        .iter()
+        .filter(|batch| batch.tally.is_none())
+        .map(|batch| batch.number);
+    let refilled = burst.map_or(now, |burst| later(burst.at, BURST_INTERVAL).max(now));
+    if let Some(next) = unfinished.clone().find(|number| *number > current) {
+        return NextRun {
+            batch: Some(next),
+            at: refilled,
+        };
+    }
+    match unfinished.next() {
+        Some(first) => NextRun {
+            batch: Some(first),
+            at: retry_at.map_or(refilled, |retry| {
+                if first == current {
+                    retry
+                } else {
+                    retry.max(refilled)
+                }
+            }),
+        },
+        None => NextRun {
+            batch: None,
+            at: later(now, FIRST_POLL),
+        },
     }
 }
 
 /// When a batch is to be run again whose burst left some backups to be started.
 ///
-/// `refusals` are what EC2 said to each of them.
+/// `refusals` are what EC2 said to each of them. What has lasted longer is asked for less often: a limit that holds
+/// for hours must not use up the execution's history.
 #[must_use]
-pub fn retry_burst_at(refusals: &[ErrorClass], now: Timestamp) -> Timestamp {
+pub fn retry_burst_at(refusals: &[ErrorClass], job_created_at: Timestamp, now: Timestamp) -> Timestamp {
     let throttled = refusals
         .iter()
         .filter(|class| **class == ErrorClass::Throttled)
@@ -152,10 +197,13 @@ pub fn retry_burst_at(refusals: &[ErrorClass], now: Timestamp) -> Timestamp {
             .unwrap_or(20)
             .clamp(2, 20),
     );
+    let age = now.duration_since(job_created_at);
     let longest = refusals.iter().map(|class| match class {
-        ErrorClass::Busy => BUSY_WAIT,
+        ErrorClass::Busy => BUSY_WAIT.max(age / 4).min(LONGEST_BUSY_WAIT),
         ErrorClass::Unknown => FIRST_LOOK,
-        ErrorClass::Throttled | ErrorClass::Gone | ErrorClass::Refused => refill,
+        ErrorClass::Throttled | ErrorClass::Gone | ErrorClass::Refused => {
+            refill.max(age / 32).min(LONGEST_THROTTLED_WAIT)
+        }
     });
     later(now, longest.fold(refill, Ord::max))
 }
@@ -209,12 +257,51 @@ mod tests {
 
     #[test]
     fn ten_thousand_instances_take_little_more_than_the_throttle_floor() {
+        let mut batches = batches(10_000);
         let mut at = now();
-        for _ in 1..batches(10_000).len() {
-            at = next_burst_at(Some(Burst { at, settled: true }), at, false);
+        for number in 0..batches.len() - 1 {
+            batches[number].tally = Some(BatchTally::default());
+            let burst = Burst { at, settled: true };
+            let current = batches[number].number;
+            let next = decide_next_run(&batches, current, Some(burst), None, at);
+            assert_eq!(next.batch, Some(current + 1));
+            at = next.at;
         }
         let seconds = at.duration_since(now()).as_secs_f64();
         assert!((1980.0..1980.0 * 1.05).contains(&seconds), "{seconds}");
+    }
+
+    #[test]
+    fn a_batch_that_is_held_up_does_not_hold_up_the_others() {
+        let mut batches = batches(250);
+        let burst = Some(Burst {
+            at: now(),
+            settled: true,
+        });
+        let retry = later(now(), SignedDuration::from_mins(10));
+        let run =
+            |batches: &[Batch], current, retry_at| decide_next_run(batches, current, burst, retry_at, now());
+        let refilled = later(now(), BURST_INTERVAL);
+        let next = run(&batches, 0, Some(retry));
+        assert_eq!((next.batch, next.at), (Some(1), refilled));
+        batches[1].tally = Some(BatchTally::default());
+        batches[2].tally = Some(BatchTally::default());
+        let next = run(&batches, 2, None);
+        assert_eq!((next.batch, next.at), (Some(0), refilled));
+        let next = run(&batches, 0, Some(retry));
+        assert_eq!((next.batch, next.at), (Some(0), retry));
+        batches[0].tally = Some(BatchTally::default());
+        assert_eq!(run(&batches, 0, None).batch, None);
+    }
+
+    #[test]
+    fn a_limit_that_holds_for_a_day_is_asked_some_hundred_times() {
+        let (mut at, mut rounds) = (now(), 0);
+        while at.duration_since(now()) < SignedDuration::from_hours(24) {
+            at = retry_burst_at(&[ErrorClass::Busy], now(), at);
+            rounds += 1;
+        }
+        assert!((40..150).contains(&rounds), "{rounds}");
     }
 
     #[test]
@@ -249,7 +336,7 @@ mod tests {
     #[case(&[ErrorClass::Busy, ErrorClass::Unknown], 16)]
     fn a_refused_burst_waits_for_what_refused_it(#[case] refusals: &[ErrorClass], #[case] seconds: i64) {
         assert_eq!(
-            retry_burst_at(refusals, now()),
+            retry_burst_at(refusals, now(), now()),
             later(now(), SignedDuration::from_secs(seconds))
         );
     }

@@ -40,10 +40,8 @@ pub fn validate_schedule(field: &str, schedule: &Schedule) -> Vec<InvalidField> 
 /// Checks that `zone` is a time zone of the IANA database.
 #[must_use]
 pub fn validate_time_zone(field: &str, zone: &str) -> Option<InvalidField> {
-    let known = TimeZone::get(zone).is_ok()
-        && zone
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"/_+-".contains(&b));
+    // EventBridge Scheduler knows names as they are written in the database only.
+    let known = TimeZone::get(zone).is_ok_and(|found| found.iana_name() == Some(zone));
     (!known).then(|| {
         let problem = format!("{zone:?} is no time zone; give an IANA name such as UTC or Europe/Rome");
         InvalidField::new(field, problem)
@@ -102,9 +100,12 @@ fn check_rate(rate: &str) -> Result<(), String> {
     let wanted =
         "rate() takes a whole number and a unit: 1 minute, 15 minutes, 1 hour, 12 hours, 1 day, 7 days";
     let (number, unit) = rate.split_once(' ').ok_or(wanted)?;
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
     let number: u32 = number
         .parse()
-        .map_err(|_| format!("{number:?} is no whole number; {wanted}"))?;
+        .ok()
+        .filter(|_| digits)
+        .ok_or_else(|| format!("{number:?} is no whole number; {wanted}"))?;
     let singular = matches!(unit, "minute" | "hour" | "day");
     let plural = matches!(unit, "minutes" | "hours" | "days");
     if number == 0 || !(singular && number == 1 || plural && number > 1) {
@@ -136,6 +137,7 @@ mod tests {
     #[case("rate(1 hour)", true)]
     #[case("rate(1 hours)", false)]
     #[case("rate(2 hour)", false)]
+    #[case("rate(+5 minutes)", false)]
     #[case("rate(0 minutes)", false)]
     #[case("rate(5 fortnights)", false)]
     #[case("at(2026-11-24T02:00:00)", true)]

@@ -7,11 +7,31 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use holdfast_core::backup::{Backup, BackupStatus};
 use holdfast_core::ids::{InstanceId, RecoveryPointId};
 
+/// What a backup's sort key begins with.
+const KIND: &str = "BACKUP#";
 /// As many keys as one read takes.
 const READ: usize = 100;
 
 fn sk(resource: &InstanceId) -> String {
-    format!("BACKUP#{resource}")
+    format!("{KIND}{resource}")
+}
+
+/// The resource that a backup's key names.
+fn resource_of(item: &Item) -> Result<InstanceId, Failure> {
+    let sk = item.get("sk").and_then(|sk| sk.as_s().ok());
+    let resource = sk.and_then(|sk| InstanceId::try_from(sk.strip_prefix(KIND)?).ok());
+    resource.ok_or_else(|| Failure::permanent(format!("sk: {sk:?} is not the key of a backup")))
+}
+
+/// Backups of a recovery point, as many as one read gives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BackupPage {
+    /// The backups.
+    pub backups: Vec<Backup>,
+    /// Resources whose records are not as they should be, and why.
+    pub unreadable: Vec<(InstanceId, String)>,
+    /// Where the next page goes on; none on the last one.
+    pub next: Option<InstanceId>,
 }
 
 impl Catalog {
@@ -98,15 +118,17 @@ impl Catalog {
         }
     }
 
-    /// A page of a recovery point's backups without their configurations, and where to go on.
+    /// A page of a recovery point's backups without their configurations.
+    ///
+    /// A record that is not as it should be does not hide the others: the job must end all the same.
     ///
     /// # Errors
-    /// The call failed, or a record is not as it should be.
+    /// The call failed, or a record has no readable key.
     pub async fn page_of_backups(
         &self,
         point: &RecoveryPointId,
         after: Option<&InstanceId>,
-    ) -> Result<(Vec<Backup>, Option<InstanceId>), Failure> {
+    ) -> Result<BackupPage, Failure> {
         let what = format!("listing the backups of {point}");
         let start = after.map(|resource| key(point.as_str(), &sk(resource)));
         let answer = self
@@ -115,28 +137,30 @@ impl Catalog {
             .table_name(&self.table)
             .key_condition_expression("pk = :pk AND begins_with(sk, :backups)")
             .projection_expression(
-                "recovery_point_id, plan_id, job_id, resource_id, #batch, #status, reason, snapshots, notes",
+                "sk, recovery_point_id, plan_id, job_id, resource_id, #batch, #status, reason, snapshots, notes",
             )
             .expression_attribute_names("#batch", "batch")
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":pk", string(point.as_str()))
-            .expression_attribute_values(":backups", string("BACKUP#"))
+            .expression_attribute_values(":backups", string(KIND))
             .set_exclusive_start_key(start)
             .consistent_read(true)
             .send()
             .await
             .map_err(|error| Failure::call(what, error))?;
-        let next = answer
-            .last_evaluated_key
-            .as_ref()
-            .and_then(|key| key.get("sk"))
-            .and_then(|sk| sk.as_s().ok())
-            .and_then(|sk| InstanceId::try_from(sk.trim_start_matches("BACKUP#")).ok());
-        let items = answer.items.unwrap_or_default().into_iter();
-        let backups = items
-            .map(|item| parse("a backup", item))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok((backups, next))
+        let next = answer.last_evaluated_key.as_ref().map(resource_of).transpose()?;
+        let mut page = BackupPage {
+            next,
+            ..BackupPage::default()
+        };
+        for item in answer.items.unwrap_or_default() {
+            let resource = resource_of(&item)?;
+            match parse("its record", item) {
+                Ok(backup) => page.backups.push(backup),
+                Err(failure) => page.unreadable.push((resource, failure.to_string())),
+            }
+        }
+        Ok(page)
     }
 
     /// Writes a backup whole, unless its record has gone further than snapshot-volumes takes it.

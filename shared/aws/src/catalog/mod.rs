@@ -22,9 +22,11 @@ use crate::failure::Failure;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
+use holdfast_core::failure::parse_document;
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::HashMap;
 
+pub use backups::BackupPage;
 pub use jobs::Opening;
 
 /// An item as `DynamoDB` holds it.
@@ -96,11 +98,10 @@ fn value(what: &str, record: &impl Serialize) -> Result<AttributeValue, Failure>
         .map_err(|error| Failure::permanent_from(format!("writing {what} as an attribute"), error))
 }
 
+/// Reads a record; one that is not as it should be is refused with the field's name.
 fn parse<T: DeserializeOwned>(what: &str, item: Item) -> Result<T, Failure> {
-    serde_dynamo::from_item(item).map_err(|error| {
-        Failure::permanent_from(
-            format!("reading {what}: the record is not as it should be"),
-            error,
-        )
-    })
+    let unreadable = || format!("reading {what}: the record is not as it should be");
+    let document: serde_json::Value =
+        serde_dynamo::from_item(item).map_err(|error| Failure::permanent_from(unreadable(), error))?;
+    parse_document("", &document).map_err(|invalid| Failure::permanent_from(unreadable(), invalid))
 }

@@ -83,8 +83,24 @@ impl Catalog {
         if was_done(update.send().await, || format!("writing the outcome of {id}"))? {
             return Ok(outcome.clone());
         }
-        let recorded = self.recovery_point(job).await?.outcome;
+        let recorded = self.recorded_outcome(job).await?;
         recorded.ok_or_else(|| Failure::retryable(format!("writing the outcome of {id}: it vanished")))
+    }
+
+    /// What a recovery point came to, if that was written down, whatever else its record holds.
+    ///
+    /// # Errors
+    /// The call failed, or the outcome is not as it should be.
+    pub async fn recorded_outcome(&self, job: &Job) -> Result<Option<Outcome>, Failure> {
+        #[derive(serde::Deserialize)]
+        struct Ended {
+            outcome: Option<Outcome>,
+        }
+        let id = &job.recovery_point_id;
+        let found: Option<Ended> = self
+            .read(&format!("recovery point {id}"), &pk(&job.plan_id), id.as_str())
+            .await?;
+        Ok(found.and_then(|ended| ended.outcome))
     }
 
     fn update_point(

@@ -8,12 +8,14 @@ const RETRYABLE: &str = "RetryableError";
 const PERMANENT: &str = "PermanentError";
 
 /// Faults of Lambda itself, none of which says that the function refused. The first retrier must name all of them.
-const LAMBDA_FAULTS: [&str; 5] = [
+const LAMBDA_FAULTS: [&str; 6] = [
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
     "Lambda.TooManyRequestsException",
     "Lambda.Unknown",
+    // The process was killed, for want of memory for one.
+    "Runtime.ExitError",
 ];
 
 pub(super) fn check(scopes: &[Scope<'_>], report: &mut Report) {

@@ -42,6 +42,16 @@ _JUDGED_ON: dict[str, list[tuple[str, str | None]]] = {
     "ModifySnapshotAttribute": [("snapshot", "SnapshotId")],
 }
 
+# What an action asks of EC2 on the caller's behalf: the caller needs these too.
+_ON_BEHALF = {
+    "GetLaunchTemplateData": [
+        "DescribeInstanceAttribute",
+        "DescribeInstanceCreditSpecifications",
+        "DescribeSpotInstanceRequests",
+        "DescribeVolumes",
+    ]
+}
+
 # The beginning of an id tells the type.
 _TYPES = {
     "i": "instance",
@@ -113,7 +123,7 @@ def install(simulator: str) -> None:
     iam_actions._TAG_MEMBERS |= {"TagSpecifications"}
     iam_actions.SERVICE_TO_IAM_NAMESPACE["ebs"] = "ebs"
     iam_actions._BOTOCORE_SERVICE_MAP["ebs"] = ["ebs"]
-    app.SERVICE_HANDLERS["ec2"] = _with_tag_check(app.SERVICE_HANDLERS["ec2"])
+    app.SERVICE_HANDLERS["ec2"] = _with_further_checks(app.SERVICE_HANDLERS["ec2"])
     tagging.resource_tags = _with_simulator_tags(tagging.resource_tags, simulator)
     _ask_for_tags_only_where_they_count()
 
@@ -141,21 +151,32 @@ def _ask_for_tags_only_where_they_count() -> None:
     iam_evaluator._names_condition_key = names_key_for_the_action
 
 
-def _with_tag_check(forward: Callable) -> Callable:
+def _further_checks(params: Mapping[str, Any], body: bytes, region: str, account: str) -> list[tuple[str, str, dict]]:
+    """Give the actions that a call needs beside its own, each with its resource and its context."""
+    name = _first(params, "Action")
+    tagging_context = {
+        **iam_actions.request_tag_context("ec2", "ec2:CreateTags", body, params),
+        "ec2:CreateAction": name,
+    }
+    tagged = [("ec2:CreateTags", arn, tagging_context) for arn in tag_on_create(params, region, account)]
+    asked = [
+        (f"ec2:{action}", resources({**params, "Action": action}, region, account)[0], {})
+        for action in _ON_BEHALF.get(name, [])
+    ]
+    return tagged + asked
+
+
+def _with_further_checks(forward: Callable) -> Callable:
     async def check_and_forward(method: str, path: str, headers: dict, body: bytes, query: dict) -> tuple:
         params = app._routing_params(method, path, headers, body, query)
         region, account = app.extract_region(headers, query), get_account_id()
-        for arn in tag_on_create(params, region, account):
-            context = {
-                **iam_actions.request_tag_context("ec2", "ec2:CreateTags", body, params),
-                "ec2:CreateAction": _first(params, "Action"),
-            }
+        for action, arn, context in _further_checks(params, body, region, account):
             key = extract_access_key_id(headers, query)
-            denied = iam_evaluator.enforce(key, "ec2:CreateTags", "ec2", region, arn, context)
+            denied = iam_evaluator.enforce(key, action, "ec2", region, arn, context)
             if denied:
                 return iam_actions.access_denied_response(
                     "ec2",
-                    "ec2:CreateTags",
+                    action,
                     getattr(denied, "principal_arn", ""),
                     str(uuid.uuid4()),
                     headers=headers,
