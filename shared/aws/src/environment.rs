@@ -2,10 +2,17 @@
 
 use crate::failure::Failure;
 use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use std::time::Duration;
 
 /// Attempts of one call, the first included. A call that may not be repeated asks for one.
 const ATTEMPTS: u32 = 5;
+
+/// How long one attempt of a call may take. Longer than that, its reply counts as lost.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads a variable that the template sets.
 ///
@@ -28,14 +35,12 @@ pub fn variable(name: &str) -> Result<String, Failure> {
 pub async fn sdk_config() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                .build(),
+        )
         .load()
         .await
-}
-
-/// The region a configuration speaks to, for messages and log fields.
-#[must_use]
-pub fn region_of(config: &SdkConfig) -> String {
-    config
-        .region()
-        .map_or_else(|| "unknown region".to_owned(), ToString::to_string)
 }
