@@ -219,11 +219,17 @@ impl SnapshotVolumes {
         work: &Work,
         retry_at: Option<Timestamp>,
     ) -> Result<SnapshotVolumesResponse, Failure> {
-        let batches = self
+        let unfinished = self
             .catalog
-            .list_batches(&work.point.recovery_point_id, &work.manifest)
+            .unfinished_batches(&work.point.recovery_point_id, &work.manifest)
             .await?;
-        let next = decide_next_run(&batches, work.batch.number, work.batch.burst, retry_at, work.now);
+        let next = decide_next_run(
+            &unfinished,
+            work.batch.number,
+            work.batch.burst,
+            retry_at,
+            work.now,
+        );
         Ok(SnapshotVolumesResponse {
             next_batch: next.batch.unwrap_or(work.manifest.batches),
             all_started: next.batch.is_none(),

@@ -141,30 +141,26 @@ pub struct NextRun {
     pub at: Timestamp,
 }
 
-/// Decides what is run after `current`. `batches` are all of them as they stand now.
+/// Decides what is run after `current`. `unfinished` are the numbers of the batches that are not finished, in order.
 ///
 /// A batch that some limit holds up does not hold up the others: those after it come first. `retry_at` is when
 /// `current` is to be run again, if it is not finished; a round that has come to its end waits for it.
 #[must_use]
 pub fn decide_next_run(
-    batches: &[Batch],
+    unfinished: &[u32],
     current: u32,
     burst: Option<Burst>,
     retry_at: Option<Timestamp>,
     now: Timestamp,
 ) -> NextRun {
-    let mut unfinished = batches
-        .iter()
-        .filter(|batch| batch.tally.is_none())
-        .map(|batch| batch.number);
     let refilled = burst.map_or(now, |burst| later(burst.at, BURST_INTERVAL).max(now));
-    if let Some(next) = unfinished.clone().find(|number| *number > current) {
+    if let Some(next) = unfinished.iter().copied().find(|number| *number > current) {
         return NextRun {
             batch: Some(next),
             at: refilled,
         };
     }
-    match unfinished.next() {
+    match unfinished.first().copied() {
         Some(first) => NextRun {
             batch: Some(first),
             at: retry_at.map_or(refilled, |retry| {
@@ -257,13 +253,12 @@ mod tests {
 
     #[test]
     fn ten_thousand_instances_take_little_more_than_the_throttle_floor() {
-        let mut batches = batches(10_000);
+        let mut unfinished: Vec<u32> = (0..100).collect();
         let mut at = now();
-        for number in 0..batches.len() - 1 {
-            batches[number].tally = Some(BatchTally::default());
+        for current in 0..99 {
+            unfinished.remove(0);
             let burst = Burst { at, settled: true };
-            let current = batches[number].number;
-            let next = decide_next_run(&batches, current, Some(burst), None, at);
+            let next = decide_next_run(&unfinished, current, Some(burst), None, at);
             assert_eq!(next.batch, Some(current + 1));
             at = next.at;
         }
@@ -273,25 +268,21 @@ mod tests {
 
     #[test]
     fn a_batch_that_is_held_up_does_not_hold_up_the_others() {
-        let mut batches = batches(250);
         let burst = Some(Burst {
             at: now(),
             settled: true,
         });
         let retry = later(now(), SignedDuration::from_mins(10));
-        let run =
-            |batches: &[Batch], current, retry_at| decide_next_run(batches, current, burst, retry_at, now());
         let refilled = later(now(), BURST_INTERVAL);
-        let next = run(&batches, 0, Some(retry));
-        assert_eq!((next.batch, next.at), (Some(1), refilled));
-        batches[1].tally = Some(BatchTally::default());
-        batches[2].tally = Some(BatchTally::default());
-        let next = run(&batches, 2, None);
-        assert_eq!((next.batch, next.at), (Some(0), refilled));
-        let next = run(&batches, 0, Some(retry));
-        assert_eq!((next.batch, next.at), (Some(0), retry));
-        batches[0].tally = Some(BatchTally::default());
-        assert_eq!(run(&batches, 0, None).batch, None);
+        let run = |unfinished: &[u32], current, retry_at| {
+            let next = decide_next_run(unfinished, current, burst, retry_at, now());
+            (next.batch, next.at)
+        };
+        assert_eq!(run(&[0, 1, 2], 0, Some(retry)), (Some(1), refilled));
+        assert_eq!(run(&[0], 2, None), (Some(0), refilled));
+        assert_eq!(run(&[0], 0, Some(retry)), (Some(0), retry));
+        assert_eq!(run(&[0, 1], 1, Some(retry)), (Some(0), retry));
+        assert_eq!(run(&[], 0, None).0, None);
     }
 
     #[test]

@@ -87,6 +87,42 @@ impl Catalog {
         Ok(batches)
     }
 
+    /// The numbers of the batches that are not finished, in order.
+    ///
+    /// # Errors
+    /// A page that cannot be read, or a record that is not as it should be.
+    pub async fn unfinished_batches(
+        &self,
+        point: &RecoveryPointId,
+        manifest: &Manifest,
+    ) -> Result<Vec<u32>, Failure> {
+        #[derive(serde::Deserialize)]
+        struct Unfinished {
+            number: u32,
+        }
+        let mut items = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :batches)")
+            .filter_expression("attribute_not_exists(tally)")
+            .projection_expression("#number")
+            .expression_attribute_names("#number", "number")
+            .expression_attribute_values(":pk", string(point.as_str()))
+            .expression_attribute_values(":batches", string(format!("BATCH#{}#", manifest.id)))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        let mut numbers = Vec::new();
+        while let Some(item) = items.next().await {
+            let item =
+                item.map_err(|error| Failure::call(format!("listing the batches of {point}"), error))?;
+            numbers.push(parse::<Unfinished>("a batch", item)?.number);
+        }
+        Ok(numbers)
+    }
+
     /// Takes a batch's next burst, unless somebody else has taken it since `batch` was read.
     ///
     /// # Errors

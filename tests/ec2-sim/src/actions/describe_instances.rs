@@ -80,18 +80,7 @@ fn write(instance: &Instance, state: InstanceState, scope: &Scope<'_>, xml: &mut
     xml.text("architecture", launch.architecture())
         .text("rootDeviceType", "ebs")
         .text("rootDeviceName", &instance.root_device);
-    xml.list(
-        "blockDeviceMapping",
-        instance.attached(scope.region),
-        |xml, (volume, attachment)| {
-            xml.text("deviceName", &attachment.device).block("ebs", |xml| {
-                xml.text("volumeId", &volume.id)
-                    .text("status", "attached")
-                    .text("attachTime", iso(attachment.attached_at))
-                    .text("deleteOnTermination", attachment.delete_on_termination);
-            });
-        },
-    );
+    write_devices(instance, scope, xml);
     xml.text("virtualizationType", "hvm")
         .text("clientToken", launch.client_token.as_deref().unwrap_or_default());
     instance.tags.write(xml);
@@ -126,6 +115,22 @@ fn write(instance: &Instance, state: InstanceState, scope: &Scope<'_>, xml: &mut
         .text("usageOperation", "RunInstances")
         .text("usageOperationUpdateTime", iso(instance.launched_at))
         .text("currentInstanceBootMode", "legacy-bios");
+}
+
+/// The EBS devices, as an instance and its attribute show them.
+pub(super) fn write_devices(instance: &Instance, scope: &Scope<'_>, xml: &mut Xml) {
+    xml.list(
+        "blockDeviceMapping",
+        instance.attached(scope.region),
+        |xml, (volume, attachment)| {
+            xml.text("deviceName", &attachment.device).block("ebs", |xml| {
+                xml.text("volumeId", &volume.id)
+                    .text("status", "attached")
+                    .text("attachTime", iso(attachment.attached_at))
+                    .text("deleteOnTermination", attachment.delete_on_termination);
+            });
+        },
+    );
 }
 
 fn write_addresses(instance: &Instance, scope: &Scope<'_>, xml: &mut Xml) {

@@ -1,12 +1,12 @@
 //! `DescribeInstanceAttribute` and `ModifyInstanceAttribute`.
 
-use crate::clock::iso;
 use crate::error::Ec2Error;
 use crate::params::Params;
-use crate::world::instance::{Instance, InstanceState};
+use crate::world::instance::InstanceState;
 use crate::xml::Xml;
 
 use super::Scope;
+use super::describe_instances::write_devices;
 use super::describe_network::write_groups;
 
 pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
@@ -56,21 +56,6 @@ fn unknown_attribute(attribute: &str) -> Ec2Error {
     Ec2Error::invalid_value(format!(
         "Value ({attribute}) for parameter attribute is invalid. Unknown attribute."
     ))
-}
-
-fn write_devices(instance: &Instance, scope: &Scope<'_>, xml: &mut Xml) {
-    xml.list(
-        "blockDeviceMapping",
-        instance.attached(scope.region),
-        |xml, (volume, attachment)| {
-            xml.text("deviceName", &attachment.device).block("ebs", |xml| {
-                xml.text("volumeId", &volume.id)
-                    .text("status", "attached")
-                    .text("attachTime", iso(attachment.attached_at))
-                    .text("deleteOnTermination", attachment.delete_on_termination);
-            });
-        },
-    );
 }
 
 pub(super) fn modify(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
