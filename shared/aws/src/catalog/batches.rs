@@ -2,6 +2,7 @@
 
 use super::{CONCURRENCY, Catalog, item, key, parse, string, value, was_done};
 use crate::failure::Failure;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use holdfast_core::ids::{RecoveryPointId, SnapshotId};
 use holdfast_core::pacing::{Batch, BatchTally, Burst};
@@ -68,13 +69,7 @@ impl Catalog {
         manifest: &Manifest,
     ) -> Result<Vec<Batch>, Failure> {
         let mut items = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :batches)")
-            .expression_attribute_values(":pk", string(point.as_str()))
-            .expression_attribute_values(":batches", string(format!("BATCH#{}#", manifest.id)))
-            .consistent_read(true)
+            .query_batches(point, manifest)
             .into_paginator()
             .items()
             .send();
@@ -101,16 +96,10 @@ impl Catalog {
             number: u32,
         }
         let mut items = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :batches)")
+            .query_batches(point, manifest)
             .filter_expression("attribute_not_exists(tally)")
             .projection_expression("#number")
             .expression_attribute_names("#number", "number")
-            .expression_attribute_values(":pk", string(point.as_str()))
-            .expression_attribute_values(":batches", string(format!("BATCH#{}#", manifest.id)))
-            .consistent_read(true)
             .into_paginator()
             .items()
             .send();
@@ -121,6 +110,16 @@ impl Catalog {
             numbers.push(parse::<Unfinished>("a batch", item)?.number);
         }
         Ok(numbers)
+    }
+
+    fn query_batches(&self, point: &RecoveryPointId, manifest: &Manifest) -> QueryFluentBuilder {
+        self.client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :batches)")
+            .expression_attribute_values(":pk", string(point.as_str()))
+            .expression_attribute_values(":batches", string(format!("BATCH#{}#", manifest.id)))
+            .consistent_read(true)
     }
 
     /// Takes a batch's next burst, unless somebody else has taken it since `batch` was read.
