@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 
 REGION = "us-east-1"
 ZONE = "us-east-1a"
+AWAY = "eu-west-1"
 IMAGE = "ami-0123456789abcdef0"
 NOON = "2026-01-01T12:00:00Z"
 BINARY = Path(os.environ.get("HOLDFAST_SIM_BINARY") or Path(__file__).parents[3] / "target/debug/ec2-sim")
@@ -155,9 +156,36 @@ class World:
         self.advance(60)
         return made
 
-    def described(self, snapshot_id: str) -> dict[str, Any]:
+    def described(self, snapshot_id: str, region: str = REGION) -> dict[str, Any]:
         """Describe one snapshot."""
-        return self.ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]
+        return self.client("ec2", region).describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]
+
+    # Copies, and the accounts beside this one.
+
+    def neighbour(self) -> World:
+        """Give another account that only this test knows, with a clock that stands still at the same moment."""
+        other = World(self.url, str(int(self.account) + 10**10))
+        other.freeze()
+        return other
+
+    def copy(self, snapshot_id: str, region: str = AWAY, source: str = REGION, **more: object) -> str:
+        """Copy a snapshot into one of the account's regions; give the copy's id."""
+        asked = {"SourceRegion": source, "SourceSnapshotId": snapshot_id, **more}
+        return self.client("ec2", region).copy_snapshot(**asked)["SnapshotId"]
+
+    def share(self, snapshot_id: str, *accounts: str) -> None:
+        """Share a snapshot with accounts."""
+        self.ec2.modify_snapshot_attribute(
+            SnapshotId=snapshot_id,
+            Attribute="createVolumePermission",
+            OperationType="add",
+            UserIds=list(accounts),
+        )
+
+    def behind(self, snapshot_id: str, region: str = REGION) -> dict[str, Any]:
+        """Tell what the simulator itself knows of a snapshot, deleted or not."""
+        every = json.loads(self.control("GET", "snapshots", region=region))
+        return next(one for one in every if one["snapshot_id"] == snapshot_id)
 
 
 def tags(**pairs: str) -> list[dict[str, str]]:

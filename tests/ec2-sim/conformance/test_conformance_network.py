@@ -55,6 +55,23 @@ def test_knows_regions_and_their_zones(world: World) -> None:
         assert len({zone["ZoneId"] for zone in zones}) == len(zones)
 
 
+def test_a_region_that_is_off_is_shown_to_who_asks(world: World) -> None:
+    def names(**asked: object) -> set[str]:
+        return {region["RegionName"] for region in world.ec2.describe_regions(**asked)["Regions"]}
+
+    on = names()
+    assert on >= {"us-east-1", "us-east-2", "us-west-2", "eu-west-1", "eu-central-1"}
+    assert "eu-south-1" not in on
+    assert names(AllRegions=True) - on == {"eu-south-1"}
+    (off,) = world.ec2.describe_regions(RegionNames=["eu-south-1"])["Regions"]
+    assert off["OptInStatus"] == "not-opted-in"
+    assert names(Filters=[{"Name": "region-name", "Values": ["us-*"]}]) == {"us-east-1", "us-east-2", "us-west-2"}
+    is_off = [{"Name": "opt-in-status", "Values": ["not-opted-in"]}]
+    assert names(AllRegions=True, Filters=is_off) == {"eu-south-1"}
+    with refused("InvalidParameterValue", "Invalid region names [mars-1]"):
+        names(RegionNames=["us-east-1", "mars-1"])
+
+
 def test_an_instance_has_one_interface_unless_told(world: World) -> None:
     instance = world.launch()
     (card,) = cards(world, instance)

@@ -98,6 +98,7 @@ def test_names_the_parameter_that_is_missing(world: World, operation: str, param
         ("CreateSnapshots", lambda instance, volume: {"InstanceSpecification": {"InstanceId": instance}}),
         ("CreateTags", lambda instance, volume: {"Resources": [volume], "Tags": tags(a="1")}),
         ("AllocateAddress", lambda instance, volume: {"Domain": "vpc"}),
+        ("CreateImage", lambda instance, volume: {"InstanceId": instance, "Name": "image"}),
         ("DescribeSnapshots", lambda instance, volume: {"OwnerIds": ["self"]}),
     ],
 )

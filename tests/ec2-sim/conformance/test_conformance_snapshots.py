@@ -210,6 +210,14 @@ def test_pages_through_all_of_them_once(still: World) -> None:
     assert all(len(page["Snapshots"]) <= 5 for page in pages)
 
 
+def test_a_scene_has_snapshots_of_any_size_and_age(still: World) -> None:
+    still.post("scene/snapshots", count=3, tags={}, size_gib=100, spread_seconds=86_400)
+    found = still.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+    noon = datetime.fromisoformat(NOON.replace("Z", "+00:00"))
+    assert sorted((noon - one["StartTime"]).days for one in found) == [1, 2, 3]
+    assert {one["VolumeSize"] for one in found} == {100}
+
+
 def test_a_page_of_a_thousand_is_the_largest(still: World) -> None:
     still.post("scene/snapshots", count=1001, tags={})
     page = still.ec2.describe_snapshots(OwnerIds=["self"], MaxResults=1000)

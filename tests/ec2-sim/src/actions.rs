@@ -2,19 +2,27 @@
 
 mod addresses;
 mod attach_volume;
+mod copy_snapshot;
 mod create_snapshots;
-mod delete_snapshot;
+pub(crate) mod delete_snapshot;
+mod describe_images;
 mod describe_instances;
 mod describe_network;
 mod describe_snapshots;
+mod image_states;
 mod instance_attribute;
 pub(crate) mod instance_states;
 mod launch_template_data;
+mod lock_snapshot;
 pub(crate) mod lookup;
 mod new_interfaces;
+pub(crate) mod outside;
 pub(crate) mod parameters;
 mod places;
+mod register_image;
 pub(crate) mod run_instances;
+mod share_snapshot;
+mod snapshot_tier;
 pub(crate) mod tag_resources;
 mod volumes;
 
@@ -28,6 +36,8 @@ use crate::settings::Settings;
 use crate::world::Region;
 use crate::xml::Xml;
 
+use self::outside::Outside;
+
 /// What an action works on: one region of one account at one moment.
 pub(crate) struct Scope<'a> {
     pub(crate) now: Timestamp,
@@ -35,6 +45,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) region: &'a mut Region,
     pub(crate) ids: &'a IdSource,
+    /// What other accounts bring to the action and get from it.
+    pub(crate) outside: Outside,
 }
 
 impl Scope<'_> {
@@ -56,6 +68,8 @@ pub(crate) fn handler(action: &str) -> Option<Handler> {
         "AllocateAddress" => addresses::allocate,
         "AssociateAddress" => addresses::associate,
         "AttachVolume" => attach_volume::attach,
+        "CopySnapshot" => copy_snapshot::copy,
+        "CreateImage" => register_image::create_from_instance,
         "CreateSnapshot" => create_snapshots::create_one,
         "CreateSnapshots" => create_snapshots::create_set,
         "CreateTags" => tag_resources::create,
@@ -63,25 +77,39 @@ pub(crate) fn handler(action: &str) -> Option<Handler> {
         "DeleteSnapshot" => delete_snapshot::delete,
         "DeleteTags" => tag_resources::delete,
         "DeleteVolume" => volumes::delete,
+        "DeregisterImage" => image_states::deregister,
         "DescribeAddresses" => addresses::describe,
         "DescribeAvailabilityZones" => places::describe_zones,
+        "DescribeImages" => describe_images::describe,
         "DescribeInstanceAttribute" => instance_attribute::describe,
         "DescribeInstances" => describe_instances::describe,
+        "DescribeLockedSnapshots" => lock_snapshot::describe,
         "DescribeNetworkInterfaces" => describe_network::describe_interfaces,
         "DescribeRegions" => places::describe_regions,
         "DescribeSecurityGroups" => describe_network::describe_groups,
+        "DescribeSnapshotAttribute" => share_snapshot::describe,
+        "DescribeSnapshotTierStatus" => snapshot_tier::describe,
         "DescribeSnapshots" => describe_snapshots::describe,
         "DescribeSubnets" => describe_network::describe_subnets,
         "DescribeTags" => tag_resources::describe,
         "DescribeVolumes" => volumes::describe,
         "DescribeVpcs" => describe_network::describe_vpcs,
         "DetachVolume" => attach_volume::detach,
+        "DisableImage" => image_states::disable,
+        "EnableImage" => image_states::enable,
         "GetLaunchTemplateData" => launch_template_data::get,
+        "LockSnapshot" => lock_snapshot::lock,
         "ModifyInstanceAttribute" => instance_attribute::modify,
+        "ModifySnapshotAttribute" => share_snapshot::modify,
+        "ModifySnapshotTier" => snapshot_tier::modify,
+        "RegisterImage" => register_image::register,
+        "ResetSnapshotAttribute" => share_snapshot::reset,
+        "RestoreSnapshotTier" => snapshot_tier::restore,
         "RunInstances" => run_instances::run,
         "StartInstances" => instance_states::start,
         "StopInstances" => instance_states::stop,
         "TerminateInstances" => instance_states::terminate,
+        "UnlockSnapshot" => lock_snapshot::unlock,
         _ => return None,
     })
 }

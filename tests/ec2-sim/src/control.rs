@@ -3,6 +3,7 @@
 //! Every route takes `?account=` and `?region=`. A request that cannot be done answers 400 or 404 with a reason.
 
 mod instances;
+mod keys;
 mod scene;
 mod snapshots;
 mod volumes;
@@ -39,6 +40,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/scene", post(scene::make_instances))
         .route("/scene/snapshots", post(scene::make_snapshots))
         .route("/instances/vanish", post(instances::vanish))
+        .route("/keys", get(keys::list).post(keys::set))
         .route("/snapshots", get(snapshots::list))
         .route("/snapshots/complete", post(snapshots::complete))
         .route("/snapshots/fail", post(snapshots::fail))

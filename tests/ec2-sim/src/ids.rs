@@ -59,6 +59,11 @@ resource_id!(
     "snap"
 );
 resource_id!(
+    /// An image.
+    ImageId,
+    "ami"
+);
+resource_id!(
     /// A network interface.
     InterfaceId,
     "eni"

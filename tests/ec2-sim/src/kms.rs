@@ -1,4 +1,8 @@
-//! Key ARNs. There are no keys here: a name always gives the same ARN.
+//! Keys: their ARNs, and who can use them. A name always gives the same ARN, and a key that nobody spoke of is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
 
 use crate::random::{fingerprint, uuid};
 
@@ -32,6 +36,52 @@ fn key_of_alias(region: &str, account: &str, alias: &str) -> String {
     format!("arn:aws:kms:{region}:{account}:key/{id}")
 }
 
+/// What KMS would say of a key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum KeyState {
+    #[default]
+    Enabled,
+    Disabled,
+    PendingDeletion,
+    Missing,
+}
+
+/// A key as a test describes it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Key {
+    pub(crate) state: KeyState,
+    /// Accounts beside its own.
+    pub(crate) usable_by: BTreeSet<String>,
+}
+
+/// The keys of a region that a test spoke of, by ARN. Every other one is enabled, and its own account's alone.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Keys(BTreeMap<String, Key>);
+
+impl Keys {
+    pub(crate) fn set(&mut self, arn: String, key: Key) {
+        self.0.insert(arn, key);
+    }
+
+    /// Whether an account can use the key, whose own account is `owner`.
+    pub(crate) fn is_usable(&self, arn: &str, owner: &str, account: &str) -> bool {
+        match self.0.get(arn) {
+            None => account == owner,
+            Some(key) => {
+                key.state == KeyState::Enabled && (account == owner || key.usable_by.contains(account))
+            }
+        }
+    }
+}
+
+/// The region and the account that a key's ARN names.
+pub(crate) fn home(arn: &str) -> Option<(&str, &str)> {
+    let mut parts = arn.split(':').skip(3);
+    Some((parts.next()?, parts.next()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,5 +97,24 @@ mod tests {
             key_arn("eu-west-1", "111122223333", "alias/backup")
         );
         assert_eq!(key_arn("r", "a", "alias/aws/ebs"), default_key("r", "a"));
+    }
+
+    #[test]
+    fn lets_others_use_a_key_only_when_told() {
+        let arn = "arn:aws:kms:us-east-1:111122223333:key/1";
+        let mut keys = Keys::default();
+        let usable =
+            |keys: &Keys| ["111122223333", "222233334444"].map(|by| keys.is_usable(arn, "111122223333", by));
+        assert_eq!(home(arn), Some(("us-east-1", "111122223333")));
+        assert_eq!(usable(&keys), [true, false]);
+        let mut key = Key {
+            state: KeyState::Enabled,
+            usable_by: BTreeSet::from(["222233334444".to_owned()]),
+        };
+        keys.set(arn.to_owned(), key.clone());
+        assert_eq!(usable(&keys), [true, true]);
+        key.state = KeyState::PendingDeletion;
+        keys.set(arn.to_owned(), key);
+        assert_eq!(usable(&keys), [false, false]);
     }
 }

@@ -1,9 +1,14 @@
 //! What an account holds: regions with resources in them, a clock, settings, faults, buckets, a log.
 
+pub(crate) mod copies;
+pub(crate) mod image;
 pub(crate) mod instance;
 pub(crate) mod launch;
 pub(crate) mod network;
+pub(crate) mod sharing;
 pub(crate) mod snapshot;
+pub(crate) mod snapshot_lock;
+pub(crate) mod tier;
 pub(crate) mod volume;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,18 +17,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use crate::actions::Scope;
+use crate::actions::outside::Outside;
 use crate::call_log::CallLog;
 use crate::clock::{Clock, wall_now};
 use crate::faults::Faults;
-use crate::ids::{AllocationId, InstanceId, InterfaceId, SnapshotId, VolumeId};
+use crate::ids::{AllocationId, ImageId, InstanceId, InterfaceId, SnapshotId, VolumeId};
+use crate::kms::Keys;
 use crate::params::Params;
 use crate::random::IdSource;
 use crate::settings::Settings;
 use crate::throttle::Buckets;
 
+use self::copies::Copies;
+use self::image::Image;
 use self::instance::Instance;
 use self::network::{Address, Interface, Network};
-use self::snapshot::Snapshot;
+use self::snapshot::{Planned, Snapshot};
 use self::volume::Volume;
 
 /// The account of calls that name none.
@@ -59,6 +68,14 @@ pub(crate) struct Region {
     pub(crate) snapshots: BTreeMap<SnapshotId, Snapshot>,
     /// Deleted ones, without their content, for tests to look at.
     pub(crate) deleted_snapshots: Vec<Snapshot>,
+    pub(crate) copies: Copies,
+    /// What a test has in store for the next copy of a snapshot, by the source's id.
+    pub(crate) planned_copies: BTreeMap<String, Planned>,
+    pub(crate) images: BTreeMap<ImageId, Image>,
+    /// Those that were deregistered: their ids cannot be launched any more.
+    pub(crate) deregistered_images: BTreeSet<ImageId>,
+    /// What a test said about keys.
+    pub(crate) keys: Keys,
     pub(crate) interfaces: BTreeMap<InterfaceId, Interface>,
     pub(crate) addresses: BTreeMap<AllocationId, Address>,
     pub(crate) buckets: Buckets,
@@ -90,6 +107,16 @@ impl App {
                 .entry(id.to_owned())
                 .or_insert_with(|| Arc::new(Mutex::new(Account::new(id)))),
         )
+    }
+
+    /// An account that some call has named before.
+    pub(crate) fn known_account(&self, id: &str) -> Option<Arc<Mutex<Account>>> {
+        lock(&self.accounts).get(id).map(Arc::clone)
+    }
+
+    /// All accounts, to be locked one after the other.
+    pub(crate) fn all_accounts(&self) -> Vec<Arc<Mutex<Account>>> {
+        lock(&self.accounts).values().map(Arc::clone).collect()
     }
 
     /// Forgets an account, or every account.
@@ -138,6 +165,7 @@ impl Account {
             settings,
             region,
             ids,
+            outside: Outside::default(),
         }
     }
 }
@@ -151,6 +179,11 @@ impl Region {
             volumes: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             deleted_snapshots: Vec::new(),
+            copies: Copies::default(),
+            planned_copies: BTreeMap::new(),
+            images: BTreeMap::new(),
+            deregistered_images: BTreeSet::new(),
+            keys: Keys::default(),
             interfaces: BTreeMap::new(),
             addresses: BTreeMap::new(),
             buckets: Buckets::default(),

@@ -7,7 +7,9 @@ use crate::ids::{SnapshotId, VolumeId};
 use crate::params::Params;
 use crate::tags::Tags;
 use crate::world::instance::Instance;
+use crate::world::sharing::Sharing;
 use crate::world::snapshot::{Fate, Planned, Snapshot};
+use crate::world::tier::Tiering;
 use crate::world::volume::Volume;
 use crate::xml::Xml;
 
@@ -17,9 +19,9 @@ const TAGGABLE: &[&str] = &["snapshot"];
 const DESCRIPTION_LIMIT: usize = 255;
 
 /// One snapshot of a set that may be created: nothing can fail after this.
-struct Start {
-    volume: VolumeId,
-    tags: Tags,
+pub(super) struct Start {
+    pub(super) volume: VolumeId,
+    pub(super) tags: Tags,
 }
 
 pub(super) fn create_one(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
@@ -108,7 +110,7 @@ fn read_copy_tags(params: &Params) -> Result<bool, Ec2Error> {
     }
 }
 
-fn read_description(params: &Params) -> Result<String, Ec2Error> {
+pub(super) fn read_description(params: &Params) -> Result<String, Ec2Error> {
     let description = params.owned("Description").unwrap_or_default();
     if description.chars().count() > DESCRIPTION_LIMIT {
         return Err(Ec2Error::invalid_value(format!(
@@ -163,7 +165,7 @@ fn select_volumes<'a>(
 }
 
 /// A set is refused as a whole before anything of it exists.
-fn check_limits(scope: &Scope<'_>, volumes: &[&Volume]) -> Result<(), Ec2Error> {
+pub(super) fn check_limits(scope: &Scope<'_>, volumes: &[&Volume]) -> Result<(), Ec2Error> {
     let settings = scope.settings;
     for volume in volumes {
         let too_soon = volume
@@ -194,7 +196,13 @@ fn check_limits(scope: &Scope<'_>, volumes: &[&Volume]) -> Result<(), Ec2Error> 
             ));
         }
     }
-    if scope.region.snapshots.len() + volumes.len() > settings.snapshot_limit {
+    check_room(scope, volumes.len())
+}
+
+/// Whether the region holds so many snapshots more.
+pub(super) fn check_room(scope: &Scope<'_>, more: usize) -> Result<(), Ec2Error> {
+    let settings = scope.settings;
+    if scope.region.snapshots.len() + more > settings.snapshot_limit {
         return Err(Ec2Error::new(
             "SnapshotLimitExceeded",
             format!(
@@ -207,7 +215,7 @@ fn check_limits(scope: &Scope<'_>, volumes: &[&Volume]) -> Result<(), Ec2Error> 
 }
 
 /// Starts all of them now. When one is meant to fail, the whole set fails with it.
-fn create(scope: &mut Scope<'_>, starts: Vec<Start>, description: &str) -> Vec<Snapshot> {
+pub(super) fn create(scope: &mut Scope<'_>, starts: Vec<Start>, description: &str) -> Vec<Snapshot> {
     let planned: Vec<Option<Planned>> = starts
         .iter()
         .map(|start| {
@@ -240,11 +248,15 @@ fn create(scope: &mut Scope<'_>, starts: Vec<Start>, description: &str) -> Vec<S
             key: volume.key.clone(),
             tags: start.tags,
             content: Content::clone(&volume.content),
-            fate: Fate::starting(plan, volume.size_gib, scope.now, scope.settings),
+            fate: Fate::starting(plan, scope.settings.snapshot_duration(volume.size_gib), scope.now),
             visible_at: after(scope.now, scope.settings.visibility_delay()),
             set: set.clone(),
             lineage: volume.id.to_string(),
             parent: None,
+            copy: None,
+            sharing: Sharing::default(),
+            lock: None,
+            tiering: Tiering::default(),
         };
         volume.last_snapshot_at = Some(scope.now);
         let known = &scope.region.snapshots;

@@ -1,9 +1,11 @@
 //! `DescribeSnapshots`.
 
+use std::collections::BTreeMap;
+
 use crate::clock::iso;
 use crate::content::BLOCK_SIZE;
 use crate::error::Ec2Error;
-use crate::page::find;
+use crate::page::{Found, find};
 use crate::params::Params;
 use crate::world::snapshot::{Snapshot, State};
 use crate::xml::Xml;
@@ -17,9 +19,25 @@ pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec
     let visible = |snapshot: &Snapshot| {
         snapshot.is_visible(scope.now)
             && (owners.is_empty() || owners.contains(&snapshot.owner.as_str()))
-            && (restorers.is_empty() || restorers.contains(&snapshot.owner.as_str()))
+            && (restorers.is_empty() || restorers.iter().any(|account| can_restore(account, snapshot)))
     };
-    let found = find(&scope.region.snapshots, params, &SNAPSHOTS, scope.view(), visible)?;
+    let (own, shared) = (&scope.region.snapshots, &scope.outside.shared);
+    let found = if shared.is_empty() {
+        find(own, params, &SNAPSHOTS, scope.view(), visible)?
+    } else {
+        let both: BTreeMap<&str, &Snapshot> = own
+            .values()
+            .chain(shared)
+            .map(|snapshot| (snapshot.id.as_str(), snapshot))
+            .collect();
+        let found = find(&both, params, &SNAPSHOTS, scope.view(), |snapshot| {
+            visible(snapshot)
+        })?;
+        Found {
+            resources: found.resources.into_iter().copied().collect(),
+            next_token: found.next_token,
+        }
+    };
     let mut xml = Xml::new();
     xml.list("snapshotSet", found.resources, |xml, snapshot| {
         write(snapshot, scope, xml);
@@ -28,8 +46,17 @@ pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec
     Ok(xml)
 }
 
+/// Whether an account, or everyone for `all`, can make volumes of a snapshot.
+fn can_restore(account: &str, snapshot: &Snapshot) -> bool {
+    let sharing = &snapshot.sharing;
+    match account {
+        "all" => sharing.everyone,
+        account => snapshot.owner == account || sharing.accounts.contains(account),
+    }
+}
+
 /// Account ids of a list parameter in which `self` means the caller.
-fn accounts<'a>(params: &'a Params, name: &str, caller: &'a str) -> Vec<&'a str> {
+pub(super) fn accounts<'a>(params: &'a Params, name: &str, caller: &'a str) -> Vec<&'a str> {
     params
         .list(name)
         .into_iter()
@@ -50,7 +77,11 @@ fn write(snapshot: &Snapshot, scope: &Scope<'_>, xml: &mut Xml) {
         .text("description", &snapshot.description)
         .text("encrypted", snapshot.key.is_some())
         .maybe("kmsKeyId", snapshot.key.as_ref())
-        .text("storageTier", "standard")
+        .text("storageTier", snapshot.tiering.tier(scope.now).word())
+        .maybe(
+            "restoreExpiryTime",
+            snapshot.tiering.restore_expires_at(scope.now).map(iso),
+        )
         .maybe("completionTime", snapshot.completed_at(scope.now).map(iso));
     if state == State::Completed {
         xml.text("fullSnapshotSizeInBytes", snapshot.content.len() * BLOCK_SIZE);

@@ -3,6 +3,7 @@
 use crate::error::Ec2Error;
 use crate::ids::has_form;
 use crate::page::DescribeRules;
+use crate::world::image::Image;
 use crate::world::instance::Instance;
 use crate::world::snapshot::Snapshot;
 use crate::world::volume::Volume;
@@ -33,6 +34,25 @@ pub(super) const SNAPSHOTS: DescribeRules = DescribeRules {
     not_found: snapshots_not_found,
 };
 
+pub(super) const IMAGES: DescribeRules = DescribeRules {
+    ids: "ImageId",
+    ids_in_messages: "imageIds",
+    page_sizes: 5..=1000,
+    check_id: check_image_id,
+    not_found: images_not_found,
+};
+
+fn check_image_id(id: &str) -> Result<(), Ec2Error> {
+    if has_form(id, "ami-") {
+        Ok(())
+    } else {
+        Err(Ec2Error::new(
+            "InvalidAMIID.Malformed",
+            format!("Invalid id: \"{id}\""),
+        ))
+    }
+}
+
 fn check_instance_id(id: &str) -> Result<(), Ec2Error> {
     if has_form(id, "i-") {
         Ok(())
@@ -52,7 +72,7 @@ fn check_volume_id(id: &str) -> Result<(), Ec2Error> {
     }
 }
 
-fn check_snapshot_id(id: &str) -> Result<(), Ec2Error> {
+pub(super) fn check_snapshot_id(id: &str) -> Result<(), Ec2Error> {
     if has_form(id, "snap-") {
         Ok(())
     } else {
@@ -89,6 +109,21 @@ fn snapshots_not_found(ids: &[&str]) -> Ec2Error {
         ids => format!("The snapshots '{}' do not exist.", ids.join(", ")),
     };
     Ec2Error::new("InvalidSnapshot.NotFound", message)
+}
+
+fn images_not_found(ids: &[&str]) -> Ec2Error {
+    let message = match ids {
+        [id] => format!("The image id '[{id}]' does not exist"),
+        ids => format!("The image ids '[{}]' do not exist", ids.join(", ")),
+    };
+    Ec2Error::new("InvalidAMIID.NotFound", message)
+}
+
+pub(super) fn image_unavailable(id: &str) -> Ec2Error {
+    Ec2Error::new(
+        "InvalidAMIID.Unavailable",
+        format!("The image ID '{id}' is no longer available"),
+    )
 }
 
 pub(crate) fn snapshot_not_found(id: &str) -> Ec2Error {
@@ -130,6 +165,15 @@ impl Scope<'_> {
             .volumes
             .get_mut(id)
             .ok_or_else(|| volumes_not_found(&[id]))
+    }
+
+    /// A registered image, disabled or not.
+    pub(crate) fn image(&self, id: &str) -> Result<&Image, Ec2Error> {
+        check_image_id(id)?;
+        if self.region.deregistered_images.contains(id) {
+            return Err(image_unavailable(id));
+        }
+        self.region.images.get(id).ok_or_else(|| images_not_found(&[id]))
     }
 
     /// A snapshot of the account itself.

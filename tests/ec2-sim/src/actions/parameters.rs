@@ -55,26 +55,58 @@ const RUN_INSTANCES: &[&str] = &[
     "UserData",
 ];
 
-fn of(action: &str) -> &'static [&'static str] {
-    match action {
-        "AllocateAddress" => &["Domain", "TagSpecification"],
-        "AssociateAddress" => &[
+/// Actions in the order of their names.
+const KNOWN: &[(&str, &[&str])] = &[
+    ("AllocateAddress", &["Domain", "TagSpecification"]),
+    (
+        "AssociateAddress",
+        &[
             "AllocationId",
             "AllowReassociation",
             "InstanceId",
             "NetworkInterfaceId",
             "PrivateIpAddress",
         ],
-        "AttachVolume" | "DetachVolume" => &["Device", "InstanceId", "VolumeId"],
-        "CreateSnapshot" => &["Description", "TagSpecification", "VolumeId"],
-        "CreateSnapshots" => &[
+    ),
+    ("AttachVolume", &["Device", "InstanceId", "VolumeId"]),
+    (
+        "CopySnapshot",
+        &[
+            "Description",
+            "DestinationRegion",
+            "Encrypted",
+            "KmsKeyId",
+            "PresignedUrl",
+            "SourceRegion",
+            "SourceSnapshotId",
+            "TagSpecification",
+        ],
+    ),
+    (
+        "CreateImage",
+        &[
+            "BlockDeviceMapping",
+            "Description",
+            "InstanceId",
+            "Name",
+            "NoReboot",
+            "TagSpecification",
+        ],
+    ),
+    ("CreateSnapshot", &["Description", "TagSpecification", "VolumeId"]),
+    (
+        "CreateSnapshots",
+        &[
             "CopyTagsFromSource",
             "Description",
             "InstanceSpecification",
             "TagSpecification",
         ],
-        "CreateTags" | "DeleteTags" => &["ResourceId", "Tag"],
-        "CreateVolume" => &[
+    ),
+    ("CreateTags", &["ResourceId", "Tag"]),
+    (
+        "CreateVolume",
+        &[
             "AvailabilityZone",
             "AvailabilityZoneId",
             "ClientToken",
@@ -88,16 +120,51 @@ fn of(action: &str) -> &'static [&'static str] {
             "Throughput",
             "VolumeType",
         ],
-        "DeleteSnapshot" => &["SnapshotId"],
-        "DeleteVolume" => &["VolumeId"],
-        "DescribeAddresses" => &["AllocationId", "Filter", "PublicIp"],
-        "DescribeAvailabilityZones" => &["ZoneName"],
-        "DescribeInstanceAttribute" => &["Attribute", "InstanceId"],
-        "DescribeInstances" => &["Filter", "InstanceId", "MaxResults", "NextToken"],
-        "DescribeNetworkInterfaces" => &["Filter", "MaxResults", "NetworkInterfaceId", "NextToken"],
-        "DescribeRegions" => &["RegionName"],
-        "DescribeSecurityGroups" => &["Filter", "GroupId", "MaxResults", "NextToken"],
-        "DescribeSnapshots" => &[
+    ),
+    ("DeleteSnapshot", &["SnapshotId"]),
+    ("DeleteTags", &["ResourceId", "Tag"]),
+    ("DeleteVolume", &["VolumeId"]),
+    ("DeregisterImage", &["DeleteAssociatedSnapshots", "ImageId"]),
+    ("DescribeAddresses", &["AllocationId", "Filter", "PublicIp"]),
+    ("DescribeAvailabilityZones", &["ZoneName"]),
+    (
+        "DescribeImages",
+        &[
+            "Filter",
+            "ImageId",
+            "IncludeDeprecated",
+            "IncludeDisabled",
+            "MaxResults",
+            "NextToken",
+            "Owner",
+        ],
+    ),
+    ("DescribeInstanceAttribute", &["Attribute", "InstanceId"]),
+    (
+        "DescribeInstances",
+        &["Filter", "InstanceId", "MaxResults", "NextToken"],
+    ),
+    (
+        "DescribeLockedSnapshots",
+        &["Filter", "MaxResults", "NextToken", "SnapshotId"],
+    ),
+    (
+        "DescribeNetworkInterfaces",
+        &["Filter", "MaxResults", "NetworkInterfaceId", "NextToken"],
+    ),
+    ("DescribeRegions", &["AllRegions", "Filter", "RegionName"]),
+    (
+        "DescribeSecurityGroups",
+        &["Filter", "GroupId", "MaxResults", "NextToken"],
+    ),
+    ("DescribeSnapshotAttribute", &["Attribute", "SnapshotId"]),
+    (
+        "DescribeSnapshotTierStatus",
+        &["Filter", "MaxResults", "NextToken"],
+    ),
+    (
+        "DescribeSnapshots",
+        &[
             "Filter",
             "MaxResults",
             "NextToken",
@@ -105,14 +172,34 @@ fn of(action: &str) -> &'static [&'static str] {
             "RestorableBy",
             "SnapshotId",
         ],
-        "DescribeSubnets" => &["Filter", "MaxResults", "NextToken", "SubnetId"],
-        "DescribeTags" => &["Filter", "MaxResults", "NextToken"],
-        "DescribeVolumes" => &["Filter", "MaxResults", "NextToken", "VolumeId"],
-        "DescribeVpcs" => &["Filter", "MaxResults", "NextToken", "VpcId"],
-        "GetLaunchTemplateData" | "StartInstances" | "StopInstances" | "TerminateInstances" => {
-            &["InstanceId"]
-        }
-        "ModifyInstanceAttribute" => &[
+    ),
+    (
+        "DescribeSubnets",
+        &["Filter", "MaxResults", "NextToken", "SubnetId"],
+    ),
+    ("DescribeTags", &["Filter", "MaxResults", "NextToken"]),
+    (
+        "DescribeVolumes",
+        &["Filter", "MaxResults", "NextToken", "VolumeId"],
+    ),
+    ("DescribeVpcs", &["Filter", "MaxResults", "NextToken", "VpcId"]),
+    ("DetachVolume", &["Device", "InstanceId", "VolumeId"]),
+    ("DisableImage", &["ImageId"]),
+    ("EnableImage", &["ImageId"]),
+    ("GetLaunchTemplateData", &["InstanceId"]),
+    (
+        "LockSnapshot",
+        &[
+            "CoolOffPeriod",
+            "ExpirationDate",
+            "LockDuration",
+            "LockMode",
+            "SnapshotId",
+        ],
+    ),
+    (
+        "ModifyInstanceAttribute",
+        &[
             "Attribute",
             "BlockDeviceMapping",
             "DisableApiStop",
@@ -126,7 +213,53 @@ fn of(action: &str) -> &'static [&'static str] {
             "UserData",
             "Value",
         ],
-        "RunInstances" => RUN_INSTANCES,
-        _ => &[],
-    }
+    ),
+    (
+        "ModifySnapshotAttribute",
+        &[
+            "Attribute",
+            "CreateVolumePermission",
+            "OperationType",
+            "SnapshotId",
+            "UserGroup",
+            "UserId",
+        ],
+    ),
+    ("ModifySnapshotTier", &["SnapshotId", "StorageTier"]),
+    (
+        "RegisterImage",
+        &[
+            "Architecture",
+            "BlockDeviceMapping",
+            "BootMode",
+            "Description",
+            "EnaSupport",
+            "ImdsSupport",
+            "KernelId",
+            "Name",
+            "RamdiskId",
+            "RootDeviceName",
+            "SriovNetSupport",
+            "TagSpecification",
+            "TpmSupport",
+            "VirtualizationType",
+        ],
+    ),
+    ("ResetSnapshotAttribute", &["Attribute", "SnapshotId"]),
+    (
+        "RestoreSnapshotTier",
+        &["PermanentRestore", "SnapshotId", "TemporaryRestoreDays"],
+    ),
+    ("RunInstances", RUN_INSTANCES),
+    ("StartInstances", &["InstanceId"]),
+    ("StopInstances", &["InstanceId"]),
+    ("TerminateInstances", &["InstanceId"]),
+    ("UnlockSnapshot", &["SnapshotId"]),
+];
+
+fn of(action: &str) -> &'static [&'static str] {
+    KNOWN
+        .iter()
+        .find(|(known, _)| *known == action)
+        .map_or(&[], |(_, parameters)| *parameters)
 }

@@ -1,30 +1,99 @@
 //! `DescribeRegions` and `DescribeAvailabilityZones`.
 
+use std::collections::BTreeMap;
+
 use crate::error::Ec2Error;
+use crate::filter::{Filterable, Values, View};
+use crate::page::{DescribeRules, find};
 use crate::params::Params;
+use crate::tags::Tags;
 use crate::world::network::Subnet;
 use crate::xml::Xml;
 
 use super::Scope;
 
-/// Regions that are on in every account here.
-const REGIONS: [&str; 4] = ["eu-central-1", "eu-west-1", "us-east-1", "us-west-2"];
+/// A region of AWS, and whether an account has to opt in to it. None here did.
+struct RegionRow {
+    name: &'static str,
+    needs_opt_in: bool,
+    tags: Tags,
+}
 
-pub(super) fn describe_regions(_: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
-    let names = params.list("RegionName");
-    if let Some(unknown) = names.iter().find(|name| !REGIONS.contains(name)) {
-        return Err(Ec2Error::invalid_value(format!(
-            "Invalid region provided: {unknown}"
-        )));
+const REGIONS: [(&str, bool); 13] = [
+    ("ap-northeast-1", false),
+    ("ap-south-1", false),
+    ("ap-southeast-1", false),
+    ("ap-southeast-2", false),
+    ("ca-central-1", false),
+    ("eu-central-1", false),
+    ("eu-north-1", false),
+    ("eu-south-1", true),
+    ("eu-west-1", false),
+    ("eu-west-2", false),
+    ("us-east-1", false),
+    ("us-east-2", false),
+    ("us-west-2", false),
+];
+
+const RULES: DescribeRules = DescribeRules {
+    ids: "RegionName",
+    ids_in_messages: "regionName",
+    page_sizes: 5..=1000,
+    check_id: |_| Ok(()),
+    not_found: |names| Ec2Error::invalid_value(format!("Invalid region names [{}]", names.join(", "))),
+};
+
+impl RegionRow {
+    fn endpoint(&self) -> String {
+        format!("ec2.{}.amazonaws.com", self.name)
     }
-    let regions = REGIONS
-        .iter()
-        .filter(|region| names.is_empty() || names.contains(region));
+
+    fn opt_in_status(&self) -> &'static str {
+        if self.needs_opt_in {
+            "not-opted-in"
+        } else {
+            "opt-in-not-required"
+        }
+    }
+}
+
+impl Filterable for RegionRow {
+    const FILTERS: &'static [&'static str] = &["endpoint", "opt-in-status", "region-name"];
+
+    fn tags(&self) -> &Tags {
+        &self.tags
+    }
+
+    fn each_value(&self, filter: &str, _view: View<'_>, values: &mut Values<'_>) {
+        match filter {
+            "endpoint" => values.text(&self.endpoint()),
+            "opt-in-status" => values.text(self.opt_in_status()),
+            _ => values.text(self.name),
+        }
+    }
+}
+
+/// A region that is off is shown only to who asks for all regions or names it.
+pub(super) fn describe_regions(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
+    let all = params.flag("AllRegions")?.unwrap_or_default() || !params.list("RegionName").is_empty();
+    let rows: BTreeMap<&str, RegionRow> = REGIONS
+        .into_iter()
+        .map(|(name, needs_opt_in)| {
+            let row = RegionRow {
+                name,
+                needs_opt_in,
+                tags: Tags::default(),
+            };
+            (name, row)
+        })
+        .collect();
+    let visible = |row: &RegionRow| all || !row.needs_opt_in;
+    let found = find(&rows, params, &RULES, scope.view(), visible)?;
     let mut xml = Xml::new();
-    xml.list("regionInfo", regions, |xml, region| {
-        xml.text("regionName", region)
-            .text("regionEndpoint", format!("ec2.{region}.amazonaws.com"))
-            .text("optInStatus", "opt-in-not-required");
+    xml.list("regionInfo", found.resources, |xml, row| {
+        xml.text("regionName", row.name)
+            .text("regionEndpoint", row.endpoint())
+            .text("optInStatus", row.opt_in_status());
     });
     Ok(xml)
 }

@@ -7,6 +7,7 @@ use crate::ids::{InstanceId, ReservationId, VolumeId};
 use crate::params::Params;
 use crate::tags::Tags;
 use crate::world::TokenUse;
+use crate::world::image::{Image, ImageState};
 use crate::world::instance::{Instance, InstanceState, Lifecycle, Steady};
 use crate::world::launch::{DeviceSpec, EbsSpec, Launch};
 use crate::world::network::Interface;
@@ -15,12 +16,13 @@ use crate::xml::Xml;
 
 use super::Scope;
 use super::describe_instances::write_reservation;
+use super::lookup::image_unavailable;
 use super::new_interfaces::{InterfaceSpec, give_addresses_back, new_interfaces};
 use super::volumes::{new_volume, remember, replay};
 
-/// Every image here has its root device under this name.
+/// Every image that nobody registered has its root device under this name.
 const ROOT_DEVICE: &str = "/dev/xvda";
-/// The size of every image's root volume.
+/// The size of such an image's root volume.
 const ROOT_GIB: u32 = 8;
 const TAGGABLE: &[&str] = &["instance", "volume", "network-interface"];
 
@@ -34,6 +36,7 @@ struct Request {
     interface_tags: Tags,
     subnet: String,
     zone: String,
+    root_device: String,
 }
 
 struct EbsDevice {
@@ -143,14 +146,13 @@ impl Request {
                 .first()
                 .ok_or_else(|| subnet_not_found("default"))?,
         };
-        let image = params.required("ImageId")?;
-        if !image.starts_with("ami-") {
-            return Err(Ec2Error::new(
-                "InvalidAMIID.Malformed",
-                format!("Invalid id: \"{image}\""),
-            ));
-        }
+        let image = launchable_image(scope, params.required("ImageId")?)?;
         let specs = DeviceSpec::read_all(params)?;
+        let root_device = image.map_or(ROOT_DEVICE, |image| &image.root_device);
+        let specs = match image {
+            Some(image) => over_image(&image.devices, specs),
+            None => specs,
+        };
         let host_disks = specs
             .iter()
             .filter_map(|spec| Some((spec.device.clone(), spec.virtual_name.clone()?)))
@@ -158,13 +160,14 @@ impl Request {
         let volume_tags = Tags::specified(params, "volume", TAGGABLE)?;
         Ok(Self {
             launch: Launch::read(params, scope.account, &subnet.zone)?,
-            devices: read_devices(specs, &volume_tags)?,
+            devices: read_devices(specs, root_device, &volume_tags)?,
             host_disks,
             interfaces,
             instance_tags: Tags::specified(params, "instance", TAGGABLE)?,
             interface_tags: Tags::specified(params, "network-interface", TAGGABLE)?,
             subnet: subnet.id.clone(),
             zone: subnet.zone.clone(),
+            root_device: root_device.to_owned(),
         })
     }
 }
@@ -176,16 +179,51 @@ pub(super) fn subnet_not_found(id: &str) -> Ec2Error {
     )
 }
 
-/// The image's root device, with what the call says about it, and the call's other EBS devices.
-fn read_devices(specs: Vec<DeviceSpec>, tags: &Tags) -> Result<Vec<EbsDevice>, Ec2Error> {
+/// The registered image with an id; none for an image that nobody registered, which every other `ami-…` is.
+fn launchable_image<'a>(scope: &'a Scope<'_>, id: &str) -> Result<Option<&'a Image>, Ec2Error> {
+    if !id.starts_with("ami-") {
+        return Err(Ec2Error::new(
+            "InvalidAMIID.Malformed",
+            format!("Invalid id: \"{id}\""),
+        ));
+    }
+    if scope.region.deregistered_images.contains(id) {
+        return Err(image_unavailable(id));
+    }
+    let Some(image) = scope.region.images.get(id) else {
+        return Ok(None);
+    };
+    match image.state(scope.region, scope.now) {
+        ImageState::Available => Ok(Some(image)),
+        state => Err(Ec2Error::new(
+            "InvalidAMIID.Unavailable",
+            format!("The image ID '{id}' is in the '{}' state.", state.word()),
+        )),
+    }
+}
+
+/// An image's devices with what the call says about them, and the call's others.
+fn over_image(image: &[DeviceSpec], mut call: Vec<DeviceSpec>) -> Vec<DeviceSpec> {
+    for of_image in image {
+        match call.iter_mut().find(|spec| spec.device == of_image.device) {
+            None => call.push(of_image.clone()),
+            Some(spec) if spec.no_device || spec.virtual_name.is_some() => {}
+            Some(spec) => spec.ebs = spec.ebs.clone().or(&of_image.ebs),
+        }
+    }
+    call
+}
+
+/// The root device, with what the call says about it, and the other EBS devices.
+fn read_devices(specs: Vec<DeviceSpec>, root_device: &str, tags: &Tags) -> Result<Vec<EbsDevice>, Ec2Error> {
     let mut devices: Vec<EbsDevice> = Vec::new();
     let root = DeviceSpec {
-        device: ROOT_DEVICE.to_owned(),
+        device: root_device.to_owned(),
         no_device: false,
         virtual_name: None,
         ebs: EbsSpec::default(),
     };
-    let says_root = specs.iter().any(|spec| spec.device == ROOT_DEVICE);
+    let says_root = specs.iter().any(|spec| spec.device == root_device);
     let all = (!says_root).then_some(root).into_iter().chain(specs);
     for DeviceSpec {
         device,
@@ -203,7 +241,7 @@ fn read_devices(specs: Vec<DeviceSpec>, tags: &Tags) -> Result<Vec<EbsDevice>, E
                 format!("The device '{device}' is used in more than one block-device mapping"),
             ));
         }
-        let is_root = device == ROOT_DEVICE;
+        let is_root = device == root_device;
         if is_root && ebs.snapshot.is_none() {
             ebs.size_gib = ebs.size_gib.or(Some(ROOT_GIB));
         }
@@ -250,7 +288,7 @@ fn new_instance(
         launched_at: scope.now,
         launch: request.launch.clone(),
         lifecycle: Lifecycle::towards(Steady::Running, scope.now, transition),
-        root_device: ROOT_DEVICE.to_owned(),
+        root_device: request.root_device.clone(),
         zone: request.zone.clone(),
         subnet: request.subnet.clone(),
         volumes: volumes

@@ -94,6 +94,7 @@ pub(crate) fn tags_of<'a>(scope: &'a mut Scope<'_>, id: &str) -> Result<&'a mut 
         network,
         interfaces,
         addresses,
+        images,
         ..
     } = &mut *scope.region;
     let found = match prefix {
@@ -103,6 +104,7 @@ pub(crate) fn tags_of<'a>(scope: &'a mut Scope<'_>, id: &str) -> Result<&'a mut 
                 .map(|found| &mut found.tags)
                 .ok_or_else(|| interface_not_found(&[id]));
         }
+        "ami" => images.get_mut(id).map(|found| &mut found.tags),
         "eipalloc" => addresses.get_mut(id).map(|found| &mut found.tags),
         "subnet" => network.subnet_mut(id).map(|found| &mut found.tags),
         "vpc" => (network.vpc.id == id).then_some(&mut network.vpc.tags),
@@ -162,7 +164,12 @@ pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec
         .addresses
         .values()
         .map(|found| (found.id.as_str(), "elastic-ip", &found.tags));
+    let images = region
+        .images
+        .values()
+        .map(|found| (found.id.as_str(), "image", &found.tags));
     for (resource, kind, tags) in instances
+        .chain(images)
         .chain(volumes)
         .chain(snapshots)
         .chain(interfaces)

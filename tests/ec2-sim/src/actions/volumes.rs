@@ -12,6 +12,7 @@ use crate::params::Params;
 use crate::tags::Tags;
 use crate::world::launch::EbsSpec;
 use crate::world::snapshot::Snapshot;
+use crate::world::tier::Tier;
 use crate::world::volume::{Attachment, Performance, Volume, VolumeType};
 use crate::world::{TokenRecord, TokenUse};
 use crate::xml::Xml;
@@ -192,8 +193,14 @@ pub(super) fn new_volume(
     })
 }
 
-fn usable_source<'a>(scope: &'a Scope<'_>, id: &str) -> Result<&'a Snapshot, Ec2Error> {
+pub(super) fn usable_source<'a>(scope: &'a Scope<'_>, id: &str) -> Result<&'a Snapshot, Ec2Error> {
     let source = scope.snapshot(id)?;
+    if source.tiering.tier(scope.now) == Tier::Archive {
+        return Err(Ec2Error::new(
+            "IncorrectState",
+            format!("The snapshot '{id}' is archived and must be restored before it can be used."),
+        ));
+    }
     if source.is_completed(scope.now) {
         return Ok(source);
     }

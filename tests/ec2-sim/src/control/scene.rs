@@ -10,9 +10,12 @@ use crate::clock::after;
 use crate::content::Content;
 use crate::ids::{InstanceId, SnapshotId, VolumeId};
 use crate::params::Params;
+use crate::settings::seconds;
 use crate::tags::Tags;
 use crate::world::instance::{InstanceState, Lifecycle};
+use crate::world::sharing::Sharing;
 use crate::world::snapshot::{Fate, Snapshot};
+use crate::world::tier::Tiering;
 
 use super::{Json, Refused, World, bad};
 
@@ -118,6 +121,19 @@ pub(super) struct SnapshotsRequest {
     count: u32,
     #[serde(default)]
     tags: Tags,
+    #[serde(default = "usual_size")]
+    size_gib: u32,
+    /// How far each is before the next newer one.
+    #[serde(default = "a_minute")]
+    spread_seconds: f64,
+}
+
+fn usual_size() -> u32 {
+    8
+}
+
+fn a_minute() -> f64 {
+    60.0
 }
 
 /// Makes completed snapshots of volumes that are long gone.
@@ -127,13 +143,16 @@ pub(super) async fn make_snapshots(world: World, Json(request): Json<SnapshotsRe
     let mut made = Vec::new();
     for number in 0..request.count {
         let volume = VolumeId::next(scope.ids);
-        let started_at = after(scope.now, -jiff::SignedDuration::from_mins(i64::from(number) + 1));
+        let started_at = after(
+            scope.now,
+            -seconds((f64::from(number) + 1.0) * request.spread_seconds),
+        );
         let snapshot = Snapshot {
             id: SnapshotId::next(scope.ids),
             owner: scope.account.to_owned(),
             lineage: volume.to_string(),
             volume,
-            size_gib: 8,
+            size_gib: request.size_gib,
             started_at,
             description: String::new(),
             key: None,
@@ -143,6 +162,10 @@ pub(super) async fn make_snapshots(world: World, Json(request): Json<SnapshotsRe
             visible_at: started_at,
             set: None,
             parent: None,
+            copy: None,
+            sharing: Sharing::default(),
+            lock: None,
+            tiering: Tiering::default(),
         };
         made.push(snapshot.id.to_string());
         scope.region.snapshots.insert(snapshot.id.clone(), snapshot);

@@ -5,8 +5,8 @@ use axum::extract::Query;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::actions::delete_snapshot::remove;
 use crate::clock::{after, iso};
-use crate::content::Content;
 use crate::settings::seconds;
 use crate::world::snapshot::{Fate, Planned, Snapshot};
 
@@ -17,6 +17,7 @@ use super::{Json, Refused, World, bad, not_found};
 pub(super) struct FailRequest {
     snapshot_id: Option<String>,
     volume_id: Option<String>,
+    copy_of: Option<String>,
     #[serde(default = "internal_error")]
     message: String,
     #[serde(default)]
@@ -27,40 +28,44 @@ fn internal_error() -> String {
     "An internal error occurred.".to_owned()
 }
 
-/// Makes a snapshot, or the next one of a volume with its whole set, end in `error`.
+/// Makes a snapshot end in `error`, or the next one of a volume with its whole set, or the next copy here of one.
 pub(super) async fn fail(world: World, Json(request): Json<FailRequest>) -> Result<Answer<Value>, Refused> {
     let FailRequest {
         snapshot_id,
         volume_id,
+        copy_of,
         message,
         after_seconds,
     } = request;
-    match (snapshot_id, volume_id) {
-        (Some(id), None) => {
+    let planned = |message| Planned::Fail {
+        message,
+        after_seconds,
+    };
+    match (snapshot_id, volume_id, copy_of) {
+        (Some(id), None, None) => {
             let at = after(world.lock().now(), seconds(after_seconds));
             set_fate(&world, &id, Fate::Fails { at, message })
         }
-        (None, Some(id)) => plan(
-            &world,
-            &id,
-            Planned::Fail {
-                message,
-                after_seconds,
-            },
-        ),
-        _ => Err(bad("one of snapshot_id and volume_id is needed")),
+        (None, Some(id), None) => plan(&world, &id, planned(message)),
+        (None, None, Some(source)) => Ok(plan_copy(&world, source, planned(message))),
+        _ => Err(bad("one of snapshot_id, volume_id and copy_of is needed")),
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct OneVolume {
-    volume_id: String,
+pub(super) struct HoldRequest {
+    volume_id: Option<String>,
+    copy_of: Option<String>,
 }
 
-/// Makes the next snapshot of a volume stay pending.
-pub(super) async fn hold(world: World, Json(request): Json<OneVolume>) -> Result<Answer<Value>, Refused> {
-    plan(&world, &request.volume_id, Planned::Hold)
+/// Makes the next snapshot of a volume stay pending, or the next copy here of a snapshot.
+pub(super) async fn hold(world: World, Json(request): Json<HoldRequest>) -> Result<Answer<Value>, Refused> {
+    match (request.volume_id, request.copy_of) {
+        (Some(id), None) => plan(&world, &id, Planned::Hold),
+        (None, Some(source)) => Ok(plan_copy(&world, source, Planned::Hold)),
+        _ => Err(bad("one of volume_id and copy_of is needed")),
+    }
 }
 
 #[derive(Deserialize)]
@@ -80,12 +85,15 @@ pub(super) async fn complete(
 
 /// Deletes a snapshot without a call.
 pub(super) async fn vanish(world: World, Json(request): Json<OneSnapshot>) -> Result<Answer<Value>, Refused> {
-    let mut account = world.lock();
-    let scope = account.scope(&world.region, &world.app.ids);
-    let gone = scope.region.snapshots.remove(request.snapshot_id.as_str());
-    let mut gone = gone.ok_or_else(|| not_found(&request.snapshot_id))?;
-    gone.content = Content::default();
-    scope.region.deleted_snapshots.push(gone);
+    let gone = {
+        let mut account = world.lock();
+        let mut scope = account.scope(&world.region, &world.app.ids);
+        let found = scope.region.snapshots.get(request.snapshot_id.as_str());
+        let id = found.ok_or_else(|| not_found(&request.snapshot_id))?.id.clone();
+        remove(&mut scope, &id);
+        scope.outside.gone
+    };
+    world.app.fail_copies_of(&gone);
     Ok(Answer(json!({})))
 }
 
@@ -109,21 +117,34 @@ fn plan(world: &World, volume: &str, planned: Planned) -> Result<Answer<Value>, 
     Ok(Answer(json!({})))
 }
 
+/// Copies are planned where they will be made, whosoever the source is.
+fn plan_copy(world: &World, source: String, planned: Planned) -> Answer<Value> {
+    let mut account = world.lock();
+    let scope = account.scope(&world.region, &world.app.ids);
+    scope.region.planned_copies.insert(source, planned);
+    Answer(json!({}))
+}
+
 #[derive(Deserialize)]
 pub(super) struct ListQuery {
+    snapshot_id: Option<String>,
     tag: Option<String>,
     value: Option<String>,
 }
 
-/// Every snapshot there is or was, with a tag or a tag's value if one is named.
+/// Every snapshot there is or was; the one of an id, or those with a tag or a tag's value, if one is named.
 pub(super) async fn list(world: World, Query(query): Query<ListQuery>) -> Answer<Vec<Value>> {
     let mut account = world.lock();
     let now = account.now();
     let region = account.scope(&world.region, &world.app.ids).region;
-    let wanted = |snapshot: &&Snapshot| match (&query.tag, &query.value) {
-        (None, _) => true,
-        (Some(tag), None) => snapshot.tags.get(tag).is_some(),
-        (Some(tag), Some(value)) => snapshot.tags.get(tag) == Some(value),
+    let wanted = |snapshot: &&Snapshot| {
+        let is_named = query.snapshot_id.as_ref().is_none_or(|id| snapshot.id.as_str() == id);
+        is_named
+            && match (&query.tag, &query.value) {
+                (None, _) => true,
+                (Some(tag), None) => snapshot.tags.get(tag).is_some(),
+                (Some(tag), Some(value)) => snapshot.tags.get(tag) == Some(value),
+            }
     };
     let tell = |deleted: bool| {
         move |snapshot: &Snapshot| {
@@ -136,6 +157,18 @@ pub(super) async fn list(world: World, Query(query): Query<ListQuery>) -> Answer
                 "set": snapshot.set.as_ref().map(super::super::ids::SnapshotId::as_str),
                 "tags": snapshot.tags,
                 "deleted": deleted,
+                "owner": snapshot.owner,
+                "kms_key_id": snapshot.key,
+                "copy_of": snapshot.copy.as_ref().map(|copy| json!({
+                    "account": copy.account,
+                    "region": copy.region,
+                    "snapshot_id": copy.source.as_str(),
+                })),
+                "incremental": snapshot.copy.as_ref().map(|copy| copy.incremental),
+                "copied_blocks": snapshot.copy.as_ref().map(|copy| copy.blocks),
+                "shared_with": snapshot.sharing.words().collect::<Vec<_>>(),
+                "locked": snapshot.is_locked(now),
+                "tier": snapshot.tiering.tier(now).word(),
             })
         }
     };

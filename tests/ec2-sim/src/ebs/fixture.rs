@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::actions::Scope;
+use crate::actions::outside::Outside;
 use crate::clock::after;
 use crate::content::{BLOCK_SIZE, Content};
 use crate::params::Params;
@@ -73,6 +74,7 @@ impl World {
             settings: &self.settings,
             region: &mut self.region,
             ids: &self.ids,
+            outside: Outside::default(),
         };
         act(&mut scope, &call)
     }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use crate::actions::Scope;
 use crate::params::{Params, lower_first};
 use crate::world::snapshot::Snapshot;
+use crate::world::tier::Tier;
 
 use super::EbsError;
 
@@ -23,9 +24,15 @@ pub(super) fn own<'a>(scope: &'a Scope<'_>, id: &str) -> Result<&'a Snapshot, Eb
         .ok_or_else(|| EbsError::snapshot_not_found(id))
 }
 
-/// A snapshot whose blocks can be read: a completed one.
+/// A snapshot whose blocks can be read: a completed one that is not archived.
 pub(super) fn readable<'a>(scope: &'a Scope<'_>, id: &str) -> Result<&'a Snapshot, EbsError> {
     let snapshot = own(scope, id)?;
+    if snapshot.tiering.tier(scope.now) == Tier::Archive {
+        return Err(EbsError::validation(
+            "INVALID_SNAPSHOT_ID",
+            format!("The snapshot '{id}' is archived, but must be in the standard tier."),
+        ));
+    }
     if snapshot.is_completed(scope.now) {
         return Ok(snapshot);
     }

@@ -13,7 +13,9 @@ use crate::clock::after;
 use crate::content::{BLOCK_SIZE, Content};
 use crate::ids::{SnapshotId, VolumeId};
 use crate::params::Params;
+use crate::world::sharing::Sharing;
 use crate::world::snapshot::{Fate, Snapshot};
+use crate::world::tier::Tiering;
 use crate::world::{TokenRecord, TokenUse};
 
 use super::request::{Request, read_tags};
@@ -106,6 +108,10 @@ fn new_snapshot(scope: &Scope<'_>, request: &Request, params: &Params) -> Result
         set: None,
         lineage: parent.map_or_else(|| id.to_string(), |parent| parent.lineage.clone()),
         parent: parent.map(|parent| parent.id.clone()),
+        copy: None,
+        sharing: Sharing::default(),
+        lock: None,
+        tiering: Tiering::default(),
         id,
     })
 }

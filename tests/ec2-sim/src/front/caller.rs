@@ -2,6 +2,7 @@
 
 use axum::http::HeaderMap;
 
+use crate::actions::outside::{KeyVerdict, Place};
 use crate::world::{DEFAULT_ACCOUNT, DEFAULT_REGION};
 
 /// The account, region and principal of a call.
@@ -10,6 +11,8 @@ pub(super) struct Caller {
     pub(super) account: String,
     pub(super) region: String,
     pub(super) principal: String,
+    /// What the front of the local stack found out about the keys that the call needs.
+    pub(super) keys: KeyVerdict,
 }
 
 impl Caller {
@@ -42,6 +45,19 @@ impl Caller {
                 .unwrap_or(DEFAULT_REGION)
                 .to_owned(),
             principal: header("x-sim-principal").unwrap_or("root").to_owned(),
+            keys: match (header("x-sim-key-problem"), header("x-sim-key-checked")) {
+                (Some(problem), _) => KeyVerdict::Problem(problem.to_owned()),
+                (None, Some("true")) => KeyVerdict::Usable,
+                (None, _) => KeyVerdict::Unknown,
+            },
+        }
+    }
+
+    pub(super) fn place(&self) -> Place<'_> {
+        Place {
+            account: &self.account,
+            region: &self.region,
+            keys: &self.keys,
         }
     }
 }
@@ -83,6 +99,16 @@ mod tests {
             (forwarded.region.as_str(), forwarded.principal.as_str()),
             ("us-west-2", "role/x")
         );
+    }
+
+    #[test]
+    fn brings_what_the_front_says_of_keys() {
+        let problem = ("x-sim-key-problem", "The key is disabled");
+        let checked = ("x-sim-key-checked", "true");
+        assert_eq!(caller(&[]).keys, KeyVerdict::Unknown);
+        assert_eq!(caller(&[checked]).keys, KeyVerdict::Usable);
+        let expected = KeyVerdict::Problem("The key is disabled".to_owned());
+        assert_eq!(caller(&[problem, checked]).keys, expected);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::actions::Scope;
+use crate::actions::outside::Outside;
 use crate::call_log::{Call as LoggedCall, Outcome};
 use crate::ebs::EbsError;
 use crate::error::Ec2Error;
@@ -116,10 +117,20 @@ pub(super) async fn pass<T, E: ApiError>(
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
     }
+    let outside = match effect.refusal {
+        Some(_) => Outside::default(),
+        None => Outside::look(app, caller.place(), call.action, call.params),
+    };
+    let mut gone = Vec::new();
     let mut account = lock(&account);
-    let done = match effect.refusal {
-        Some(refusal) => Err(E::from_refusal(refusal)),
-        None => act(&mut account.scope(&caller.region, &app.ids)),
+    let done = if let Some(refusal) = effect.refusal {
+        Err(E::from_refusal(refusal))
+    } else {
+        let mut scope = account.scope(&caller.region, &app.ids);
+        scope.outside = outside;
+        let done = act(&mut scope);
+        gone = scope.outside.gone;
+        done
     };
     let outcome = match &done {
         Ok(_) => Outcome::Ok,
@@ -139,6 +150,8 @@ pub(super) async fn pass<T, E: ApiError>(
         ids: call.params.resource_ids(),
         outcome,
     });
+    drop(account);
+    app.fail_copies_of(&gone);
     if effect.lose_reply {
         Err(LostReply)
     } else {

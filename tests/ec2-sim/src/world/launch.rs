@@ -178,23 +178,25 @@ impl Options {
 
     /// Writes the structure, or nothing when it holds nothing.
     pub(crate) fn write(&self, name: &str, xml: &mut Xml) {
-        if self.0.is_empty() {
-            return;
+        if !self.0.is_empty() {
+            xml.block(name, |xml| self.write_fields(xml));
         }
-        xml.block(name, |xml| {
-            let mut inner: BTreeMap<&str, Self> = BTreeMap::new();
-            for (field, value) in &self.0 {
-                match field.split_once('.') {
-                    Some((structure, field)) => inner.entry(structure).or_default().set(field, value),
-                    None => {
-                        xml.text(&lower_first(field), value);
-                    }
+    }
+
+    /// Writes the fields without an element around them.
+    pub(crate) fn write_fields(&self, xml: &mut Xml) {
+        let mut inner: BTreeMap<&str, Self> = BTreeMap::new();
+        for (field, value) in &self.0 {
+            match field.split_once('.') {
+                Some((structure, field)) => inner.entry(structure).or_default().set(field, value),
+                None => {
+                    xml.text(&lower_first(field), value);
                 }
             }
-            for (structure, options) in inner {
-                options.write(&lower_first(structure), xml);
-            }
-        });
+        }
+        for (structure, options) in inner {
+            options.write(&lower_first(structure), xml);
+        }
     }
 }
 
@@ -332,6 +334,23 @@ impl DeviceSpec {
 }
 
 impl EbsSpec {
+    /// This, and where it says nothing what an image says. Performance belongs to the type that it was said with.
+    pub(crate) fn or(self, image: &Self) -> Self {
+        let same_kind = self.kind.is_none() || self.kind == image.kind;
+        let of_kind = |own: Option<u32>, of_image: Option<u32>| own.or(of_image.filter(|_| same_kind));
+        Self {
+            snapshot: self.snapshot.or_else(|| image.snapshot.clone()),
+            size_gib: self.size_gib.or(image.size_gib),
+            kind: self.kind.or(image.kind),
+            iops: of_kind(self.iops, image.iops),
+            throughput: of_kind(self.throughput, image.throughput),
+            encrypted: self.encrypted.or(image.encrypted),
+            key: self.key.or_else(|| image.key.clone()),
+            delete_on_termination: self.delete_on_termination.or(image.delete_on_termination),
+            ..self
+        }
+    }
+
     pub(crate) fn read(params: &Params, size: &str) -> Result<Self, Ec2Error> {
         let spec = Self {
             snapshot: params.owned("SnapshotId").filter(|id| !id.is_empty()),

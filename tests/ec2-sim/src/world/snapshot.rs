@@ -1,13 +1,17 @@
 //! EBS snapshots: their states follow from the clock.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::{after, iso, seconds_between};
 use crate::content::Content;
 use crate::filter::{Filterable, Values, View};
 use crate::ids::{SnapshotId, VolumeId};
-use crate::settings::{Settings, seconds};
+use crate::settings::seconds;
 use crate::tags::Tags;
+use crate::world::copies::CopyRecord;
+use crate::world::sharing::Sharing;
+use crate::world::snapshot_lock::{Lock, LockState};
+use crate::world::tier::Tiering;
 
 /// A snapshot: what a volume held at one moment.
 #[derive(Debug, Clone)]
@@ -31,6 +35,11 @@ pub(crate) struct Snapshot {
     pub(crate) lineage: String,
     /// The snapshot that an upload began from.
     pub(crate) parent: Option<SnapshotId>,
+    /// What it was copied from, when it is a copy.
+    pub(crate) copy: Option<CopyRecord>,
+    pub(crate) sharing: Sharing,
+    pub(crate) lock: Option<Lock>,
+    pub(crate) tiering: Tiering,
 }
 
 /// How a snapshot ends.
@@ -50,7 +59,7 @@ pub(crate) enum Fate {
     },
 }
 
-/// What a test has in store for a volume's next snapshot.
+/// What a test has in store for a volume's next snapshot, or a snapshot's next copy.
 #[derive(Debug, Clone)]
 pub(crate) enum Planned {
     Fail { message: String, after_seconds: f64 },
@@ -84,15 +93,10 @@ impl State {
 }
 
 impl Fate {
-    /// The fate of a snapshot that starts now, given what a test planned for it.
-    pub(crate) fn starting(
-        planned: Option<&Planned>,
-        size_gib: u32,
-        now: Timestamp,
-        settings: &Settings,
-    ) -> Self {
+    /// The fate of a snapshot that starts now and takes some time, given what a test planned for it.
+    pub(crate) fn starting(planned: Option<&Planned>, takes: SignedDuration, now: Timestamp) -> Self {
         match planned {
-            None => Self::Completes(after(now, settings.snapshot_duration(size_gib))),
+            None => Self::Completes(after(now, takes)),
             Some(Planned::Hold) => Self::Held,
             Some(Planned::Fail {
                 message,
@@ -143,10 +147,21 @@ impl Snapshot {
     pub(crate) fn is_visible(&self, now: Timestamp) -> bool {
         now >= self.visible_at
     }
+
+    /// What its lock is now; none without a lock.
+    pub(crate) fn lock_state(&self, now: Timestamp) -> Option<LockState> {
+        self.lock.as_ref().map(|lock| lock.state(&self.fate, now))
+    }
+
+    /// Whether its lock keeps it from being deleted.
+    pub(crate) fn is_locked(&self, now: Timestamp) -> bool {
+        self.lock_state(now)
+            .is_some_and(|state| state != LockState::Expired)
+    }
 }
 
 /// How far it is, in whole percent; never 100 before the end.
-fn percent(start: Timestamp, end: Timestamp, now: Timestamp) -> u8 {
+pub(crate) fn percent(start: Timestamp, end: Timestamp, now: Timestamp) -> u8 {
     let whole = seconds_between(start, end);
     let gone = seconds_between(start, now);
     (0..99_u8)
@@ -183,7 +198,7 @@ impl Filterable for Snapshot {
             "snapshot-id" => values.text(self.id.as_str()),
             "start-time" => values.text(&iso(self.started_at)),
             "status" => values.text(self.state(view.now).word()),
-            "storage-tier" => values.text("standard"),
+            "storage-tier" => values.text(self.tiering.tier(view.now).word()),
             "volume-id" => values.text(self.volume.as_str()),
             "volume-size" => values.shown(self.size_gib),
             // No snapshot here belongs to one of AWS's aliases.
