@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from holdfast_local import doctor, stack
+from holdfast_local.deploy import MAIN, TEMPLATES, deploy
 from holdfast_local.ports import PortTakenError
-from holdfast_local.settings import Settings, SettingsError, read_settings
+from holdfast_local.settings import REGION, Settings, SettingsError, read_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,9 +28,12 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="start the stack and wait until it answers")
     up.add_argument("--simulator", help="the ec2-sim binary (default: target/debug/ec2-sim)")
     up.set_defaults(run=_up)
-    deploy = commands.add_parser("deploy", help="deploy the functions and the template into the stack")
-    deploy.add_argument("--account", help="the account to deploy into (default: 000000000000)")
-    deploy.set_defaults(run=_deploy)
+    deploying = commands.add_parser("deploy", help="deploy a template and its functions into the stack")
+    deploying.add_argument("--account", help="the account to deploy into (default: 000000000000)")
+    deploying.add_argument("--region", default=REGION, help=f"the region to deploy into (default: {REGION})")
+    deploying.add_argument("--template", default=MAIN.name, choices=TEMPLATES, help="(default: %(default)s)")
+    deploying.add_argument("--parameter", action="append", default=[], type=_parameter, metavar="NAME=VALUE")
+    deploying.set_defaults(run=_deploy)
     commands.add_parser("down", help="end the stack").set_defaults(run=_down)
     commands.add_parser("status", help="say what runs").set_defaults(run=_status)
     commands.add_parser("doctor", help="say what this machine lacks").set_defaults(run=lambda *_: doctor.main())
@@ -45,12 +49,25 @@ def _up(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _deploy(settings: Settings, options: argparse.Namespace) -> int:
-    # Imported here: the other commands need nothing but the standard library.
-    from holdfast_local.deploy import deploy
-
-    for name, value in deploy(settings, stack.require(settings), print, options.account).items():
+    outputs = deploy(
+        settings,
+        stack.require(settings),
+        print,
+        account=options.account,
+        region=options.region,
+        template=TEMPLATES[options.template],
+        parameters=dict(options.parameter),
+    )
+    for name, value in outputs.items():
         print(f"{name:<28} {value}")
     return 0
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, found, value = text.partition("=")
+    if not name or not found:
+        raise argparse.ArgumentTypeError(f"{text}: not NAME=VALUE")
+    return name, value
 
 
 def _down(settings: Settings, _: argparse.Namespace) -> int:

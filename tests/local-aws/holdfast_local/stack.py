@@ -120,8 +120,9 @@ def down(settings: Settings) -> int:
         if pid_file(settings, name).exists():
             ended += processes.stop(pid_file(settings, name))
     # All state was in memory: what is left on disk describes nothing any more.
-    for name in ("stack.json", "env", "outputs.json", "deployed.json"):
-        (settings.state / name).unlink(missing_ok=True)
+    for pattern in ("stack.json", "env", "outputs*.json", "deployed*.json"):
+        for path in settings.state.glob(pattern):
+            path.unlink(missing_ok=True)
     shutil.rmtree(settings.state / "tmp", ignore_errors=True)
     return ended
 

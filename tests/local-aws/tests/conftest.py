@@ -56,20 +56,47 @@ class Account:
             config=Config(retries={"total_max_attempts": 1}),
         )
 
-    def role(self, name: str, *statements: dict[str, Any], service: str = "lambda.amazonaws.com") -> str:
-        """Make a role that its service and the account's root may assume; give its ARN."""
-        root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{self.id}:root"}, "Action": "sts:AssumeRole"}
-        trust = [root, {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]
+    @property
+    def root(self) -> str:
+        """The ARN of the account's root, which stands for all of the account in policies."""
+        return f"arn:aws:iam::{self.id}:root"
+
+    def role(
+        self,
+        name: str,
+        *statements: dict[str, Any],
+        service: str = "lambda.amazonaws.com",
+        trust: dict[str, Any] | None = None,
+    ) -> str:
+        """Make a role and give its ARN. Its service and the account's root may assume it, or whom `trust` says."""
+        own = [{"Effect": "Allow", "Principal": p, "Action": "sts:AssumeRole"} for p in self._own_principals(service)]
         iam = self.client("iam")
-        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_document(trust))
+        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document([trust] if trust else own))
         if statements:
-            iam.put_role_policy(RoleName=name, PolicyName="least", PolicyDocument=_document(list(statements)))
+            iam.put_role_policy(RoleName=name, PolicyName="least", PolicyDocument=document(list(statements)))
         return made["Role"]["Arn"]
 
-    def assume(self, role_arn: str) -> Credentials:
+    def _own_principals(self, service: str) -> list[dict[str, str]]:
+        return [{"AWS": self.root}, {"Service": service}]
+
+    def assume(
+        self, role_arn: str, credentials: Credentials | None = None, region: str = REGION, **more: Any
+    ) -> Credentials:
         """Become a role."""
-        made = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
+        sts = self.client("sts", credentials, region)
+        made = sts.assume_role(RoleArn=role_arn, RoleSessionName="test", **more)["Credentials"]
         return Credentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+
+    def key(self, *statements: dict[str, Any], region: str = REGION, **more: Any) -> str:
+        """Make a KMS key whose policy is these statements, or else leaves it all to IAM; give its ARN."""
+        by_iam = {"Effect": "Allow", "Principal": {"AWS": self.root}, "Action": "kms:*", "Resource": "*"}
+        policy = document(list(statements) or [by_iam])
+        return self.client("kms", region=region).create_key(Policy=policy, **more)["KeyMetadata"]["Arn"]
+
+    def snapshot(self, snapshot_id: str, region: str = REGION, **fields: Any) -> None:
+        """Let the stand-in for the simulator have a snapshot of this account."""
+        query = f"id={snapshot_id}&account={self.id}&region={region}"
+        self.ask("PUT", f"/_sim/snapshots?{query}", fields, base=self.stack.simulator)
 
     def decisions(self) -> dict[tuple[str, str, bool], int]:
         """Give what IAM decided in this account: how often by role, action and outcome."""
@@ -84,7 +111,14 @@ class Account:
             return json.load(answer)
 
 
-def _document(statements: list[dict[str, Any]]) -> str:
+def allow(action: object, resource: object = "*", **condition: object) -> dict[str, Any]:
+    """Give a statement."""
+    found = {"Condition": condition} if condition else {}
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **found}
+
+
+def document(statements: list[dict[str, Any]]) -> str:
+    """Give the policy that consists of these statements."""
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
@@ -99,6 +133,12 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.Stack]:
 @pytest.fixture
 def account(local: stack.Stack) -> Account:
     """Give an account that no other test uses."""
+    return Account(local, str(next(_accounts)))
+
+
+@pytest.fixture
+def vault(local: stack.Stack) -> Account:
+    """Give one more account, for what takes two."""
     return Account(local, str(next(_accounts)))
 
 

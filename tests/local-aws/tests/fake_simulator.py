@@ -14,6 +14,17 @@ ADVANCES: list[dict] = []
 SNAPSHOTS: list[dict] = []
 
 
+def new_snapshot(query: dict) -> dict:
+    """Give a snapshot as the simulator tells of it: not encrypted, not shared, without tags."""
+    where = {"account": query["account"], "region": query["region"], "snapshot_id": query["id"]}
+    return {**where, "deleted": False, "tags": {}, "kms_key_id": None, "shared_with": []}
+
+
+def is_at(snapshot: dict, query: dict) -> bool:
+    """Tell whether a snapshot is in the account and the region that are asked for."""
+    return (snapshot["account"], snapshot["region"]) == (query["account"], query["region"])
+
+
 class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
@@ -34,15 +45,28 @@ class Handler(BaseHTTPRequestHandler):
             case "/_sim/advances":
                 return self.reply(ADVANCES)
             case "/_sim/snapshots" if self.command == "PUT":
-                SNAPSHOTS.append({"snapshot_id": query["id"], "deleted": False, "tags": json.loads(body)})
+                where = {"account": query["account"], "region": query.get("region", "us-east-1")}
+                found = {
+                    "snapshot_id": query["id"],
+                    "deleted": False,
+                    "tags": {},
+                    "kms_key_id": None,
+                    "shared_with": [],
+                }
+                SNAPSHOTS.append({**where, **found, **json.loads(body)})
                 return self.reply({})
             case "/_sim/snapshots":
-                return self.reply(SNAPSHOTS)
+                return self.reply([snapshot for snapshot in SNAPSHOTS if is_at(snapshot, query)])
         if b"LoseReply" in body:
             self.close_connection = True
             return None
         if url.path.startswith("/snapshots"):
             return self.reply({"path": self.path, "headers": dict(self.headers.items())})
+        if b"Action=CopySnapshot" in body:
+            asked = {"body": parse_qs(body.decode()), "headers": dict(self.headers.items())}
+            return self.send(
+                f"<CopySnapshotResponse><!--{json.dumps(asked)}--></CopySnapshotResponse>".encode(), "text/xml"
+            )
         marks = "".join(f"<{n}>{self.headers.get(n, '')}</{n}>" for n in self.headers if n.startswith("x-sim-"))
         return self.send(f"<DescribeVolumesResponse>{marks}<volumeSet/></DescribeVolumesResponse>".encode(), "text/xml")
 

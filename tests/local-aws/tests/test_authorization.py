@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from botocore import xform_name
 from botocore.exceptions import ClientError
 
-from conftest import Account
+from conftest import Account, allow
 
 OUR_TAG = "holdfast:recovery-point"
-
-
-def allow(action: str, resource: object = "*", **condition: object) -> dict[str, object]:
-    """Give a statement."""
-    return {
-        "Effect": "Allow",
-        "Action": action,
-        "Resource": resource,
-        **({"Condition": condition} if condition else {}),
-    }
 
 
 def refusal(call, **arguments: object) -> str:
@@ -81,10 +72,131 @@ def test_a_snapshot_can_be_required_to_carry_a_tag(account: Account) -> None:
 def test_a_condition_on_a_resources_tags_is_answered_by_the_simulator(account: Account) -> None:
     ours = {"Null": {f"aws:ResourceTag/{OUR_TAG}": "false"}}
     client = account.client("ec2", account.assume(account.role("tagger", allow("ec2:CreateTags", SNAPSHOTS, **ours))))
-    account.ask("PUT", "/_sim/snapshots?id=snap-ours", {OUR_TAG: "rp-1"}, base=account.stack.simulator)
+    account.snapshot("snap-ours", tags={OUR_TAG: "rp-1"})
     tags = [{"Key": "a", "Value": "b"}]
     client.create_tags(Resources=["snap-ours"], Tags=tags)
     assert "ec2:CreateTags" in refusal(client.create_tags, Resources=["snap-ours", "snap-foreign"], Tags=tags)
+
+
+def test_a_condition_on_tags_sees_the_callers_account_and_the_calls_region_only(
+    account: Account, vault: Account
+) -> None:
+    ours = {"Null": {f"aws:ResourceTag/{OUR_TAG}": "false"}}
+    role = account.role("deleter", allow("ec2:DeleteSnapshot", SNAPSHOTS, **ours))
+    account.snapshot("snap-west", region="us-west-2", tags={OUR_TAG: "rp-1"})
+    vault.snapshot("snap-shared", tags={OUR_TAG: "rp-1"}, shared_with=[account.id])
+    here, west = (account.client("ec2", account.assume(role), region) for region in ("us-east-1", "us-west-2"))
+    west.delete_snapshot(SnapshotId="snap-west")
+    assert "ec2:DeleteSnapshot" in refusal(here.delete_snapshot, SnapshotId="snap-west")
+    assert "ec2:DeleteSnapshot" in refusal(here.delete_snapshot, SnapshotId="snap-shared")
+
+
+def _copy(account: Account, *statements: dict[str, object]):
+    client = account.client("ec2", account.assume(account.role("copier", *statements)), "eu-central-1")
+
+    def copy(source: str = "snap-source", tags: list = TAGGED) -> object:
+        where = {"SourceRegion": "us-east-1", "SourceSnapshotId": source}
+        return client.copy_snapshot(**where, TagSpecifications=tags)
+
+    return copy
+
+
+SOURCE, COPY = "arn:aws:ec2:us-east-1::snapshot/snap-source", "arn:aws:ec2:eu-central-1::snapshot/*"
+
+
+@pytest.mark.parametrize("granted", [SOURCE, COPY])
+def test_a_copy_needs_its_source_in_its_region_and_the_snapshot_to_come(account: Account, granted: str) -> None:
+    copy = _copy(account, allow("ec2:CopySnapshot", granted), allow("ec2:CreateTags"))
+    assert "ec2:CopySnapshot" in refusal(copy)
+
+
+def test_a_copy_can_be_granted_by_the_tags_of_the_source_and_of_the_copy(account: Account) -> None:
+    tagged = {"Null": {f"aws:RequestTag/{OUR_TAG}": "false"}}
+    of_ours = {"Null": {f"aws:ResourceTag/{OUR_TAG}": "false"}}
+    while_copying = {"StringEquals": {"ec2:CreateAction": "CopySnapshot"}}
+    account.snapshot("snap-source", tags={OUR_TAG: "rp-1"})
+    copy = _copy(
+        account,
+        allow("ec2:CopySnapshot", COPY, **tagged),
+        allow("ec2:CopySnapshot", "arn:aws:ec2:us-east-1::snapshot/*", **of_ours),
+        allow("ec2:CreateTags", COPY, **while_copying),
+    )
+    copy()
+    assert "ec2:CopySnapshot" in refusal(copy, tags=[])
+    assert "ec2:CopySnapshot" in refusal(copy, source="snap-foreign")
+
+
+def test_the_tags_of_a_copy_are_not_those_of_its_source(account: Account) -> None:
+    tagged = {"Null": {f"aws:RequestTag/{OUR_TAG}": "false"}}
+    copy = _copy(account, allow("ec2:CopySnapshot", [SOURCE, COPY], **tagged), allow("ec2:CreateTags"))
+    assert "ec2:CopySnapshot" in refusal(copy)
+
+
+LOCK = {"LockMode": "governance", "LockDuration": 1}
+
+
+@pytest.mark.parametrize(
+    ("action", "arguments"),
+    [
+        ("DeleteSnapshot", {}),
+        ("LockSnapshot", LOCK),
+        ("UnlockSnapshot", {}),
+        ("ModifySnapshotTier", {}),
+        ("RestoreSnapshotTier", {"PermanentRestore": True}),
+        ("ResetSnapshotAttribute", {"Attribute": "createVolumePermission"}),
+        ("DescribeSnapshotAttribute", {"Attribute": "createVolumePermission"}),
+    ],
+)
+def test_what_is_done_to_a_snapshot_is_judged_on_it(account: Account, action: str, arguments: dict) -> None:
+    role = account.role("keeper", allow(f"ec2:{action}", "arn:aws:ec2:us-east-1::snapshot/snap-1"))
+    client = account.client("ec2", account.assume(role))
+    call = getattr(client, xform_name(action))
+    call(SnapshotId="snap-1", **arguments)
+    assert f"ec2:{action}" in refusal(call, SnapshotId="snap-2", **arguments)
+
+
+@pytest.mark.parametrize("action", ["DeregisterImage", "DisableImage", "EnableImage"])
+def test_what_is_done_to_an_image_is_judged_on_it(account: Account, action: str) -> None:
+    role = account.role("keeper", allow(f"ec2:{action}", "arn:aws:ec2:us-east-1::image/ami-1"))
+    call = getattr(account.client("ec2", account.assume(role)), xform_name(action))
+    call(ImageId="ami-1")
+    assert f"ec2:{action}" in refusal(call, ImageId="ami-2")
+
+
+IMAGE, INSTANCE, SNAPSHOT = "arn:aws:ec2:*::image/*", "arn:aws:ec2:*:*:instance/i-1", "arn:aws:ec2:*::snapshot/*"
+
+
+@pytest.mark.parametrize("missing", [IMAGE, INSTANCE, SNAPSHOT])
+def test_an_image_of_an_instance_needs_the_instance_the_image_and_its_snapshots(account: Account, missing: str) -> None:
+    granted = [arn for arn in (IMAGE, INSTANCE, SNAPSHOT) if arn != missing]
+    client = account.client("ec2", account.assume(account.role("imager", allow("ec2:CreateImage", granted))))
+    assert "ec2:CreateImage" in refusal(client.create_image, InstanceId="i-1", Name="image")
+
+
+def test_an_image_of_snapshots_needs_each_of_them(account: Account) -> None:
+    one = "arn:aws:ec2:us-east-1::snapshot/snap-1"
+    client = account.client("ec2", account.assume(account.role("imager", allow("ec2:RegisterImage", [IMAGE, one]))))
+    devices = [{"DeviceName": f"/dev/sd{n}", "Ebs": {"SnapshotId": f"snap-{n}"}} for n in (1, 2)]
+    client.register_image(Name="image", BlockDeviceMappings=devices[:1])
+    assert "ec2:RegisterImage" in refusal(client.register_image, Name="image", BlockDeviceMappings=devices)
+
+
+def test_sharing_can_be_granted_for_named_accounts_only_in_either_form(account: Account) -> None:
+    with_vault = {"StringEquals": {"ec2:Add/userId": "222233334444"}}
+    role = account.role("sharer", allow("ec2:ModifySnapshotAttribute", SNAPSHOTS, **with_vault))
+    share = account.client("ec2", account.assume(role)).modify_snapshot_attribute
+    one = {"SnapshotId": "snap-1", "Attribute": "createVolumePermission"}
+    share(**one, OperationType="add", UserIds=["222233334444"])
+    share(**one, CreateVolumePermission={"Add": [{"UserId": "222233334444"}]})
+    for wrong in (
+        {"OperationType": "add", "UserIds": ["999999999999"]},
+        {"OperationType": "remove", "UserIds": ["222233334444"]},
+        {"OperationType": "add", "GroupNames": ["all"]},
+        {"CreateVolumePermission": {"Add": [{"UserId": "999999999999"}]}},
+        {"CreateVolumePermission": {"Add": [{"Group": "all"}]}},
+        {"CreateVolumePermission": {"Remove": [{"UserId": "222233334444"}]}},
+    ):
+        assert "ec2:ModifySnapshotAttribute" in refusal(share, **one, **wrong)
 
 
 def test_ebs_direct_is_judged_on_its_snapshot(account: Account) -> None:

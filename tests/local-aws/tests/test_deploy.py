@@ -15,7 +15,7 @@ import pytest
 
 from conftest import Account, await_end, eventually, settings_in
 from holdfast_local import stack
-from holdfast_local.deploy import DEFAULT_ACCOUNT, FUNCTIONS, deploy
+from holdfast_local.deploy import DEFAULT_ACCOUNT, MAIN, Template, deploy
 from holdfast_local.settings import STACK_NAME, Settings
 
 # open-job fails, which takes an execution straight to its recorder of failure.
@@ -28,7 +28,7 @@ while True:
     with urllib.request.urlopen(api + "next") as event:
         request, body = event.headers["Lambda-Runtime-Aws-Request-Id"], json.load(event)
     with open(os.environ["TMPDIR"] + "/calls", "a") as calls:
-        kept = {n: v for n, v in os.environ.items() if n.startswith("HOLDFAST_")}
+        kept = {n: v for n, v in os.environ.items() if n.startswith(("HOLDFAST_", "AWS_"))}
         calls.write(json.dumps({"function": "FUNCTION", "event": body, "variables": kept}) + "\\n")
     if "FUNCTION" == "open-job" or "execution_id" not in body and "FUNCTION" == "close-job":
         say(request + "/error", {"errorType": "PermanentError", "errorMessage": "no such plan"})
@@ -56,14 +56,16 @@ class Deployed:
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """Deploy the template with the stand-ins."""
     settings = settings_in(tmp_path_factory.mktemp("deployed"))
-    for name in FUNCTIONS:
+    for name in MAIN.functions():
         bootstrap = settings.functions / name / "bootstrap"
         bootstrap.parent.mkdir(parents=True)
         bootstrap.write_text(STAND_IN.replace("FUNCTION", name))
     started = stack.up(settings, print)
     account = Account(started, DEFAULT_ACCOUNT)
-    yield Deployed(settings, account, deploy(settings, started, print))
-    stack.down(settings)
+    try:
+        yield Deployed(settings, account, deploy(settings, started, print))
+    finally:
+        stack.down(settings)
 
 
 def test_the_outputs_are_written_down(deployed: Deployed) -> None:
@@ -121,10 +123,10 @@ def test_functions_get_their_variables(deployed: Deployed) -> None:
         for r in client.list_stack_resources(StackName=STACK_NAME)["StackResourceSummaries"]
         if r["ResourceType"] == "AWS::Lambda::Function"
     ]
-    assert len(functions) == len(FUNCTIONS)
+    assert len(functions) == len(MAIN.functions())
     for function in functions:
         deployed.account.client("lambda").invoke(FunctionName=function, Payload=b'{"execution_id": ""}')
-    seen = {name: set(deployed.calls(name)[-1]["variables"]) for name in FUNCTIONS}
+    seen = {name: set(deployed.calls(name)[-1]["variables"]) for name in MAIN.functions()}
     assert all("HOLDFAST_TABLE" in variables for variables in seen.values())
     assert "HOLDFAST_SEAL_KEY_ID" in seen["snapshot-volumes"]
     assert "HOLDFAST_EVENT_BUS" in seen["close-job"]
@@ -155,3 +157,10 @@ def test_what_is_not_built_is_named(deployed: Deployed, tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     with pytest.raises(stack.StackError, match="make functions"):
         deploy(settings, deployed.account.stack, print)
+
+
+def test_a_state_machine_that_is_not_there_is_named(deployed: Deployed, tmp_path: Path) -> None:
+    template = tmp_path / "template.yaml"
+    template.write_text("Resources: { Machine: { Properties: { DefinitionUri: ../statemachines/nobody.asl.json } } }")
+    with pytest.raises(stack.StackError, match=r"names what is not there: .*/nobody\.asl\.json"):
+        deploy(deployed.settings, deployed.account.stack, print, template=Template("other", template, "other"))

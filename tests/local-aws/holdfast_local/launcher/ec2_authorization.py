@@ -9,18 +9,18 @@ below follows AWS's service authorization reference for the actions that Holdfas
 from __future__ import annotations
 
 import contextvars
-import http.client
-import json
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id
 from ministack.core.router import extract_access_key_id
 from ministack.services import tagging
+
+from holdfast_local.launcher.snapshots import Snapshots
 
 # Resources that have no account in their name.
 _WITHOUT_ACCOUNT = frozenset({"snapshot", "image"})
@@ -29,18 +29,37 @@ _WITHOUT_ACCOUNT = frozenset({"snapshot", "image"})
 # that is yet to be made, or that the call does not name.
 _JUDGED_ON: dict[str, list[tuple[str, str | None]]] = {
     "CopySnapshot": [("snapshot", None)],
+    "CreateImage": [("instance", "InstanceId"), ("image", None), ("snapshot", None)],
     "CreateSnapshot": [("volume", "VolumeId"), ("snapshot", None)],
     "CreateSnapshots": [("instance", "InstanceSpecification.InstanceId"), ("volume", None), ("snapshot", None)],
     "CreateVolume": [("volume", None)],
     "DeleteSnapshot": [("snapshot", "SnapshotId")],
+    "DeregisterImage": [("image", "ImageId")],
     "DescribeImageAttribute": [("image", "ImageId")],
     "DescribeInstanceAttribute": [("instance", "InstanceId")],
     "DescribeSnapshotAttribute": [("snapshot", "SnapshotId")],
     "DescribeVolumeAttribute": [("volume", "VolumeId")],
+    "DisableImage": [("image", "ImageId")],
+    "EnableImage": [("image", "ImageId")],
     "GetLaunchTemplateData": [("instance", "InstanceId")],
     "LockSnapshot": [("snapshot", "SnapshotId")],
     "ModifySnapshotAttribute": [("snapshot", "SnapshotId")],
+    "ModifySnapshotTier": [("snapshot", "SnapshotId")],
+    "RegisterImage": [("image", None)],
+    "ResetSnapshotAttribute": [("snapshot", "SnapshotId")],
+    "RestoreSnapshotTier": [("snapshot", "SnapshotId")],
+    "UnlockSnapshot": [("snapshot", "SnapshotId")],
 }
+
+# The snapshots that an action reads, by the parameters that name them; none of them has to be named.
+_READS = {
+    "CopySnapshot": re.compile(r"SourceSnapshotId"),
+    "CreateVolume": re.compile(r"SnapshotId"),
+    "RegisterImage": re.compile(r"BlockDeviceMapping\.\d+\.Ebs\.SnapshotId"),
+}
+
+# With whom a call shares a snapshot, in either of the two forms.
+_PERMISSION = re.compile(r"(?:CreateVolumePermission\.(Add|Remove)\.\d+\.)?(UserId|Group|UserGroup)(?:\.\d+)?")
 
 # What an action asks of EC2 on the caller's behalf: the caller needs these too.
 _ON_BEHALF = {
@@ -73,9 +92,27 @@ def resources(params: Mapping[str, Any], region: str, account: str) -> list[str]
         ids = [_first(params, name) for name in params if name.startswith("ResourceId.")]
         return [_arn(_type_of(i), i, region, account) for i in ids]
     if action in _JUDGED_ON:
-        return [_arn(kind, _first(params, name) or "*", region, account) for kind, name in _JUDGED_ON[action]]
+        own = [_arn(kind, _first(params, name) or "*", region, account) for kind, name in _JUDGED_ON[action]]
+        return own + [_arn("snapshot", i, _first(params, "SourceRegion") or region, account) for i in _read_by(params)]
     # No other describing action knows resources.
     return ["*"] if action.startswith("Describe") else []
+
+
+def _read_by(params: Mapping[str, Any]) -> list[str]:
+    names = _READS.get(_first(params, "Action"))
+    return [_first(params, name) for name in sorted(params) if names and names.fullmatch(name)]
+
+
+def permissions(params: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    """Give the condition keys that say with whom `ModifySnapshotAttribute` shares, as in `ec2:Add/userId`."""
+    given: dict[str, list[str]] = {}
+    for name in sorted(params):
+        if found := _PERMISSION.fullmatch(name):
+            direction = found[1] or _first(params, "OperationType").capitalize()
+            kind = "userId" if found[2] == "UserId" else "group"
+            given.setdefault(f"ec2:{direction}/{kind}", []).append(_first(params, name))
+    # More than one value only satisfies a policy that says `ForAllValues` or `ForAnyValue`.
+    return {key: values[0] if len(values) == 1 else values for key, values in given.items()}
 
 
 def tag_on_create(params: Mapping[str, Any], region: str, account: str) -> list[str]:
@@ -114,7 +151,14 @@ def install(simulator: str) -> None:
             return _arn("snapshot", parts[2] if len(parts) > 2 else "*", *where)
         return first_resource(service, method, path, headers, body, params, *where)
 
+    request_context = iam_actions.request_tag_context
+
+    def context(service: str, action: str, body: bytes, params: dict) -> dict[str, Any]:
+        found = request_context(service, action, body, params)
+        return {**found, **permissions(params)} if action == "ec2:ModifySnapshotAttribute" else found
+
     iam_actions.extract_resource_arn = primary
+    iam_actions.request_tag_context = context
     # MiniStack's one list of further resources of an EC2 call; it leaves out the first.
     iam_actions.verified_access_resource_arns = lambda params, *where: (
         resources(params, *where) or all_resources(params, *where)
@@ -124,8 +168,34 @@ def install(simulator: str) -> None:
     iam_actions.SERVICE_TO_IAM_NAMESPACE["ebs"] = "ebs"
     iam_actions._BOTOCORE_SERVICE_MAP["ebs"] = ["ebs"]
     app.SERVICE_HANDLERS["ec2"] = _with_further_checks(app.SERVICE_HANDLERS["ec2"])
-    tagging.resource_tags = _with_simulator_tags(tagging.resource_tags, simulator)
+    tagging.resource_tags = _with_simulator_tags(tagging.resource_tags, Snapshots(simulator))
+    _give_no_new_tags_to_what_is_there()
     _ask_for_tags_only_where_they_count()
+
+
+def _give_no_new_tags_to_what_is_there() -> None:
+    """Leave `aws:RequestTag` out where a creating call is judged on a resource that it only reads.
+
+    The tags in the call are for what it makes: on AWS a copy's source has none of them.
+    """
+    enforce = iam_evaluator.enforce
+
+    def enforce_without_new_tags(
+        access_key_id: str,
+        iam_action: str,
+        service: str,
+        region: str,
+        resource_arn: str = "*",
+        service_context: dict[str, Any] | None = None,
+    ) -> Any:
+        only_read = service == "ec2" and not iam_action.endswith("eTags") and not resource_arn.endswith("*")
+        if only_read:
+            unwanted = ("aws:requesttag/", "aws:tagkeys")
+            carried = (service_context or {}).items()
+            service_context = {key: value for key, value in carried if not key.lower().startswith(unwanted)}
+        return enforce(access_key_id, iam_action, service, region, resource_arn, service_context)
+
+    iam_evaluator.enforce = enforce_without_new_tags
 
 
 def _ask_for_tags_only_where_they_count() -> None:
@@ -187,13 +257,12 @@ def _with_further_checks(forward: Callable) -> Callable:
     return check_and_forward
 
 
-def _with_simulator_tags(elsewhere: Callable, simulator: str) -> Callable:
-    """Answer `aws:ResourceTag` of snapshots from the simulator, which is where they are.
+def _with_simulator_tags(elsewhere: Callable, snapshots: Snapshots) -> Callable:
+    """Answer `aws:ResourceTag` of the caller's own snapshots from the simulator, which is where they are.
 
-    The simulator lists snapshots only as a whole; no policy depends on the tags of anything else, and what has no
-    known tags is refused.
+    Another account's tags are not seen, even on a snapshot that it shares. No policy depends on the tags of anything
+    else, and what has no known tags is refused.
     """
-    address = urlsplit(simulator)
 
     def resource_tags(arn: str) -> dict[str, str] | None:
         fields = arn.split(":", 5)
@@ -202,13 +271,7 @@ def _with_simulator_tags(elsewhere: Callable, simulator: str) -> Callable:
         kind, _, resource_id = fields[5].partition("/")
         if kind != "snapshot" or resource_id in ("", "*"):
             return None
-        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
-        try:
-            connection.request("GET", f"/_sim/snapshots?account={get_account_id()}&region={fields[3]}")
-            answer = connection.getresponse()
-            listed = json.loads(answer.read()) if answer.status == 200 else []
-        finally:
-            connection.close()
-        return next((s["tags"] for s in listed if s["snapshot_id"] == resource_id and not s["deleted"]), None)
+        found = snapshots.find(get_account_id(), fields[3], resource_id)
+        return found["tags"] if found else None
 
     return resource_tags

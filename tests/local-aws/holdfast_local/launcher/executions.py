@@ -24,15 +24,17 @@ class _Deadline:
         self._execution = execution
         self._ends = time.monotonic() + seconds
         self._seconds = seconds
+        self._lock = threading.Lock()
         # The timer's thread has no account and region of its own.
         self._context = contextvars.copy_context()
         self._timer = self._timer_for(seconds)
 
     def spend(self, seconds: float) -> None:
-        """Take the length of a virtual wait off what is left."""
-        self._ends -= seconds
-        self._timer.cancel()
-        self._timer = self._timer_for(self._ends - time.monotonic())
+        """Take the length of a virtual wait off what is left. Children of a map wait side by side."""
+        with self._lock:
+            self._ends -= seconds
+            self._timer.cancel()
+            self._timer = self._timer_for(self._ends - time.monotonic())
 
     def cancel(self) -> None:
         self._timer.cancel()

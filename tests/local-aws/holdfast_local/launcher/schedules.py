@@ -3,7 +3,8 @@
 MiniStack looks every 10 s, reads `cron` and `at` in UTC whatever the schedule's time zone, and hands
 `<aws.scheduler.scheduled-time>` and its kin to the target as they stand. Holdfast's plans name time zones, and the
 scheduled time is what makes two deliveries of one slot the same job. So the sweep is ours; the dispatch of a due
-schedule stays MiniStack's. MiniStack also judges every call as if its schedule were in the group `default`.
+schedule stays MiniStack's. MiniStack also judges every call as if its schedule were in the group `default`, and its
+CloudFormation forgets a schedule's time zone and dates.
 """
 
 from __future__ import annotations
@@ -20,12 +21,16 @@ from zoneinfo import ZoneInfo
 from ministack.core import iam_actions
 from ministack.core.responses import new_uuid, request_scope
 from ministack.services import eventbridge, scheduler
+from ministack.services.cloudformation import provisioners
 
 from holdfast_local.launcher import service_roles
 
 _log = logging.getLogger("holdfast.schedules")
 _SWEEP_SECONDS = 1
 _AT = re.compile(r"\s*at\((.+)\)\s*")
+# What a schedule's role is asked, by the service of its target.
+_START = {"states": "states:StartExecution", "lambda": "lambda:InvokeFunction"}
+_FORGOTTEN = ("ScheduleExpressionTimezone", "StartDate", "EndDate")
 
 
 def install() -> None:
@@ -44,6 +49,25 @@ def install() -> None:
         return arn.replace(":schedule/default/", f":schedule/{group or 'default'}/")
 
     iam_actions.extract_resource_arn = in_its_group
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::Scheduler::Schedule"]
+    create, update = handlers["create"], handlers["update"]
+
+    def create_schedule(logical_id: str, props: dict[str, Any], stack_name: str) -> Any:
+        return _complete(create(logical_id, props, stack_name), props)
+
+    def update_schedule(physical_id: str, old: dict[str, Any], new: dict[str, Any], stack_name: str) -> Any:
+        return _complete(update(physical_id, old, new, stack_name), new)
+
+    handlers.update(create=create_schedule, update=update_schedule)
+
+
+def _complete(made: tuple[str, dict], props: dict[str, Any]) -> tuple[str, dict]:
+    """Give a schedule of a template what CloudFormation left out."""
+    schedule = scheduler._schedules.get(f"{props.get('GroupName', 'default')}/{made[0]}")
+    if schedule is None:
+        raise ValueError(f"{made[0]}: EventBridge Scheduler refused the schedule")
+    schedule.update({name: props[name] for name in _FORGOTTEN if name in props})
+    return made
 
 
 def sweep(now: datetime) -> None:
@@ -112,9 +136,8 @@ def _start(schedule: dict, moment: datetime) -> None:
         return
     if "Input" in target:
         target["Input"] = fill_in(target["Input"], schedule, moment)
-    denial = None
-    if ":states:" in target["Arn"]:
-        denial = service_roles.denial(target.get("RoleArn", ""), "states:StartExecution", target["Arn"], "scheduler")
+    action = _START.get(target["Arn"].split(":")[2])
+    denial = service_roles.denial(target.get("RoleArn", ""), action, target["Arn"], "scheduler") if action else None
     if denial:
         _log.error("schedule %s was not delivered: %s", schedule.get("Name"), denial)
         return

@@ -44,6 +44,12 @@ def denial(role_arn: str, action: str, resource_arn: str, session: str) -> str |
     return None if allowed else identity_denial_message(action, principal, resource_arn, verdict.decision == "Deny")
 
 
+def machine_denial(action: str, resource_arn: str) -> str | None:
+    """Tell why the role of the state machine that runs here may not do something; None when it may."""
+    role = _machine_role.get()
+    return denial(role, action, resource_arn, "states") if role else None
+
+
 def install() -> None:
     """Ask before a function is invoked, a log is written, or a role is passed on."""
     run, call = stepfunctions._run_execution, stepfunctions._call_lambda
@@ -57,11 +63,8 @@ def install() -> None:
 
     def call_if_allowed(reference: str, event: Any) -> Any:
         _, config, _ = lambda_svc._get_func_record_for_ref(reference)
-        role = _machine_role.get()
-        if config and role:
-            why = denial(role, "lambda:InvokeFunction", config["FunctionArn"], "states")
-            if why:
-                raise stepfunctions._ExecutionError("Lambda.AWSLambdaException", why)
+        if config and (why := machine_denial("lambda:InvokeFunction", config["FunctionArn"])):
+            raise stepfunctions._ExecutionError("Lambda.AWSLambdaException", why)
         return call(reference, event)
 
     def execute_and_note(record: dict, *args: Any, **keywords: Any) -> Any:

@@ -1,0 +1,145 @@
+"""KMS keys where EC2 uses them: what `CopySnapshot` needs of them is asked, and an alias becomes its key.
+
+EC2 accepts a copy whatever its keys; one that may not be used makes the copy end in `error` later. Who copies needs
+both keys, the copy's and the source's, by identity policy and by key policy, and across accounts by both. The
+simulator has no keys: it is told what was found (`x-sim-key-checked`, `x-sim-key-problem`).
+
+The default keys (`aws/ebs`) are the simulator's own and open to everybody in their account. So no question is asked
+about a key of the caller's own account that KMS has never had, when a snapshot is encrypted with it; but a key that
+the call names has to exist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from ministack import app
+from ministack.core import iam_evaluator
+from ministack.core.responses import get_account_id
+from ministack.core.router import extract_access_key_id
+from ministack.services import iam, kms, s3
+
+from holdfast_local.launcher.snapshots import Snapshots
+
+PROBLEM = "Given key ID is not accessible"
+_CHECKED, _PROBLEM = "x-sim-key-checked", "x-sim-key-problem"
+
+_Key = dict[str, Any]
+# What a copy asks of its own key, and of its source's.
+_OF_COPY = ("kms:DescribeKey", "kms:CreateGrant", "kms:GenerateDataKeyWithoutPlaintext")
+_OF_SOURCE = ("kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt", "kms:ReEncryptFrom")
+
+
+def install(simulator: str) -> None:
+    """Judge keys by their own policy wherever they are, and put the questions in front of EC2."""
+    kms.key_policy_for_arn = key_policy
+    app.SERVICE_HANDLERS["ec2"] = _with_keys(app.SERVICE_HANDLERS["ec2"], Snapshots(simulator))
+
+
+def find_key(named: str, account: str, region: str) -> _Key | None:
+    """Give the key that a caller in an account and region means by an id, an alias or the ARN of either."""
+    if named.startswith("arn:"):
+        fields = named.split(":", 5)
+        if len(fields) < 6:
+            return None
+        region, account, named = fields[3], fields[4], fields[5].removeprefix("key/")
+    if named.startswith("alias/"):
+        alias = f"arn:aws:kms:{region}:{account}:{named}"
+        named = kms._aliases.get_scoped(account, region, alias) or ""
+    return kms._keys.get_scoped(account, region, named)
+
+
+def key_policy(key_arn: str) -> tuple[str, str] | None:
+    """Give a key's policy and its owner, also when the key is in another account or region than the caller.
+
+    MiniStack finds the caller's own keys in the caller's region only, and judges others by the caller's policy alone.
+    """
+    fields = key_arn.split(":")
+    key = find_key(key_arn, "", "") if len(fields) > 5 else None
+    return (key.get("Policy") or "", fields[4]) if key else None
+
+
+def _is_usable(key: _Key | None) -> bool:
+    return bool(key) and key.get("KeyState") == "Enabled" and key.get("KeySpec") == "SYMMETRIC_DEFAULT"
+
+
+def _with_keys(forward: Callable, snapshots: Snapshots) -> Callable:
+    async def ask_and_forward(method: str, path: str, headers: dict, body: bytes, query: dict) -> tuple:
+        region, account = app.extract_region(headers, query), get_account_id()
+        body = _with_real_keys(body, account, region)
+        params = {name: values[0] for name, values in app._routing_params(method, path, headers, body, query).items()}
+        headers = {name: value for name, value in headers.items() if name not in (_CHECKED, _PROBLEM)}
+        if params.get("Action") == "CopySnapshot" and params.get("DryRun") != "true":
+            source = await asyncio.to_thread(_source, snapshots, account, params)
+            caller = extract_access_key_id(headers, query)
+            headers[_CHECKED] = "true"
+            if not _may_copy(caller, source or {}, params, account, region):
+                headers[_PROBLEM] = PROBLEM
+        return await forward(method, path, headers, body, query)
+
+    return ask_and_forward
+
+
+def _with_real_keys(body: bytes, account: str, region: str) -> bytes:
+    """Name a key by its ARN where a call names it by an alias, which the simulator cannot look up."""
+    if b"KmsKeyId" not in body or b"alias" not in body:
+        return body
+    fields = parse_qsl(body.decode(), keep_blank_values=True)
+    return urlencode([(name, _real(name, value, account, region)) for name, value in fields]).encode()
+
+
+def _real(name: str, value: str, account: str, region: str) -> str:
+    is_alias = name.rpartition(".")[2] == "KmsKeyId" and "alias/" in value
+    key = find_key(value, account, region) if is_alias else None
+    return key["Arn"] if key else value
+
+
+def _source(snapshots: Snapshots, account: str, params: Mapping[str, str]) -> dict[str, Any] | None:
+    """Give the snapshot that is to be copied, the caller's own or one that another account shares with the caller."""
+    region, snapshot_id = params.get("SourceRegion", ""), params.get("SourceSnapshotId", "")
+    if found := snapshots.find(account, region, snapshot_id):
+        return found
+    for other in _accounts() - {account}:
+        found = snapshots.find(other, region, snapshot_id)
+        if found and {account, "all"} & set(found.get("shared_with") or []):
+            return found
+    return None
+
+
+def _accounts() -> set[str]:
+    """Give every account that has anything by which it could own a snapshot and share it."""
+    return {scope[0] for store in (iam._roles, s3._buckets, kms._keys) for scope in list(store.to_dict())}
+
+
+def _may_copy(caller: str, source: Mapping[str, Any], params: Mapping[str, str], account: str, region: str) -> bool:
+    """Tell whether the caller may use both keys. Every question is asked, so that all of them are written down."""
+    named, source_arn = params.get("KmsKeyId", ""), source.get("kms_key_id") or ""
+    good, asked = True, []
+    own_key = find_key(named, account, region)
+    if named and not named.endswith("alias/aws/ebs"):
+        good = _is_usable(own_key) and own_key["Arn"].split(":")[3] == region
+        asked += _questions(_OF_COPY, own_key)
+        asked += _questions(("kms:ReEncryptTo",), own_key if source_arn else None)
+    source_key = find_key(source_arn, account, region)
+    is_default = not source_key and f":{account}:" in source_arn
+    if source_arn and not is_default:
+        good = good and _is_usable(source_key)
+        asked += _questions(_OF_SOURCE, source_key)
+    denials = [ask(caller, action, key, "ec2") for action, key in asked]
+    return good and not any(denials)
+
+
+def _questions(actions: tuple[str, ...], key: _Key | None) -> Iterator[tuple[str, _Key]]:
+    return ((action, key) for action in actions if key)
+
+
+def ask(caller: str, action: str, key: _Key, service: str) -> Any:
+    """Ask IAM what a service asks on the caller's behalf, in the key's region; None means that the caller may."""
+    region = key["Arn"].split(":")[3]
+    context = {"kms:ViaService": f"{service}.{region}.amazonaws.com", "kms:CallerAccount": get_account_id()}
+    if action == "kms:CreateGrant":
+        context["kms:GrantIsForAWSResource"] = "true"
+    return iam_evaluator.enforce(caller, action, "kms", region, key["Arn"], context)
