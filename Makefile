@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 LOCAL := PYTHONPATH=tests/local-aws PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python -m holdfast_local
-FUNCTIONS := open-job snapshot-volumes poll-completion close-job manage-plan
+FUNCTIONS := open-job snapshot-volumes poll-completion copy-region apply-retention close-job manage-plan
 
 # Where the local stack looks for what was built.
 export CARGO_TARGET_DIR := $(CURDIR)/target
@@ -60,7 +60,7 @@ local-down: venv ## end the local stack
 # ---------------------------------------------------------------- demo
 
 .PHONY: demo
-demo: doctor venv functions ## back a three-instance application up on this machine, and prove it
+demo: doctor venv functions ## back an application up, copy it, retire a year of it, and prove it
 	@tests/demo/run
 
 # ---------------------------------------------------------------- test, check
@@ -70,6 +70,10 @@ test: doctor venv functions ## run every test against a local stack of its own
 	@command -v cargo-nextest >/dev/null || { echo "MISSING  cargo-nextest - cargo install --locked cargo-nextest"; exit 1; }
 	@tests/run
 
+.PHONY: test-long
+test-long: ## hold the retention decision against its oracle in 1,000,000 cases
+	HOLDFAST_RETENTION_CASES=1000000 cargo test --release --locked -p holdfast-core --lib retention:: -- --nocapture
+
 .PHONY: check
 check: venv ## lint everything
 	cargo fmt --all --check
@@ -78,8 +82,10 @@ check: venv ## lint everything
 	$(VENV)/bin/taplo fmt --check --diff
 	$(VENV)/bin/ruff check tests
 	$(VENV)/bin/ruff format --check tests
-	$(VENV)/bin/cfn-lint infra/template.yaml
-	cd infra && AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 ../$(VENV)/bin/sam validate --lint --template-file template.yaml
+	$(VENV)/bin/cfn-lint infra/template.yaml infra/vault-account.yaml
+	@for template in template.yaml vault-account.yaml; do \
+	  (cd infra && AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 ../$(VENV)/bin/sam validate --lint --template-file $$template) || exit 1; \
+	done
 
 .PHONY: schema
 schema: ## write docs/plan.schema.json from the plan's types

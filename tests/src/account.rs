@@ -2,13 +2,16 @@
 
 use crate::killer::KillSwitch;
 use crate::simulator::Simulator;
+use apply_retention::{ApplyRetention, Ledger, Table};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::types::{BillingMode, GlobalSecondaryIndex};
 use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use close_job::CloseJob;
+use copy_region::CopyRegion;
 use holdfast_aws::catalog::Catalog;
 use holdfast_aws::schedules::Schedules;
+use holdfast_aws::sessions::Sessions;
 use manage_plan::ManagePlan;
 use open_job::OpenJob;
 use poll_completion::PollCompletion;
@@ -59,7 +62,7 @@ impl Stack {
         }
     }
 
-    fn config(access_key: &str, secret_key: &str, endpoint: &str) -> SdkConfig {
+    pub(crate) fn config(access_key: &str, secret_key: &str, endpoint: &str) -> SdkConfig {
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(REGION))
@@ -94,6 +97,8 @@ pub struct Account {
     rest: SdkConfig,
     ec2: SdkConfig,
     seal_key_id: String,
+    hop_key_arn: String,
+    stack: Stack,
 }
 
 impl Account {
@@ -129,12 +134,15 @@ impl Account {
             .map(|key| key.key_id().to_owned())
             .expect("a key has an id");
         let simulator = Simulator::new(&stack.simulator, &id);
+        let hop_key_arn = make_key(&rest, None).await;
         Self {
             id,
             simulator,
             rest,
             ec2,
             seal_key_id,
+            hop_key_arn,
+            stack: stack.clone(),
         }
     }
 
@@ -150,7 +158,25 @@ impl Account {
         };
         let (rest, ec2) = (with(&self.rest), aws_sdk_ec2::Client::new(&with(&self.ec2)));
         let catalog = Catalog::new(aws_sdk_dynamodb::Client::new(&rest), TABLE);
+        let sessions = Sessions::new(rest.clone(), &self.id);
         Functions {
+            apply_retention: ApplyRetention {
+                ec2: ec2.clone(),
+                ledger: Ledger::Table(Table {
+                    catalog: catalog.clone(),
+                    kms: aws_sdk_kms::Client::new(&rest),
+                    seal_key_id: self.seal_key_id.clone(),
+                }),
+            },
+            copy_region: CopyRegion {
+                ec2: ec2.clone(),
+                kms: aws_sdk_kms::Client::new(&rest),
+                seal_key_id: self.seal_key_id.clone(),
+                hop_key_id: self.hop_key_arn.clone(),
+                slots: 20,
+                catalog: catalog.clone(),
+                sessions: sessions.clone(),
+            },
             open_job: OpenJob {
                 ec2: ec2.clone(),
                 catalog: catalog.clone(),
@@ -166,7 +192,7 @@ impl Account {
                 catalog: catalog.clone(),
             },
             close_job: CloseJob {
-                ec2,
+                ec2: ec2.clone(),
                 events: aws_sdk_eventbridge::Client::new(&rest),
                 event_bus: "default".to_owned(),
                 catalog: catalog.clone(),
@@ -179,6 +205,8 @@ impl Account {
                     role_arn: format!("arn:aws:iam::{}:role/scheduler", self.id),
                     state_machine_arn: format!("arn:aws:states:{REGION}:{}:stateMachine:backup", self.id),
                 },
+                ec2,
+                sessions,
             },
         }
     }
@@ -196,6 +224,9 @@ impl Account {
             ("AWS_ENDPOINT_URL_EC2", simulator),
             ("HOLDFAST_TABLE", TABLE),
             ("HOLDFAST_SEAL_KEY_ID", self.seal_key_id.as_str()),
+            ("HOLDFAST_HOP_KEY_ID", self.hop_key_arn.as_str()),
+            ("HOLDFAST_COPY_SLOTS", "20"),
+            ("HOLDFAST_ACCOUNT_ID", self.id.as_str()),
             ("HOLDFAST_EVENT_BUS", "default"),
         ]
         .into_iter()
@@ -214,6 +245,14 @@ impl Account {
     /// # Panics
     /// The local stack does not answer as it should.
     pub async fn spoil_record(&self, pk: &str, sk: &str, attribute: &str) {
+        self.set_attribute(pk, sk, attribute, "sideways").await;
+    }
+
+    /// Puts a text in place of an attribute of a record.
+    ///
+    /// # Panics
+    /// The local stack does not answer as it should.
+    pub async fn set_attribute(&self, pk: &str, sk: &str, attribute: &str, text: &str) {
         let word = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
         aws_sdk_dynamodb::Client::new(&self.rest)
             .update_item()
@@ -223,10 +262,37 @@ impl Account {
             .update_expression("SET #attribute = :word")
             .condition_expression("attribute_exists(#attribute)")
             .expression_attribute_names("#attribute", attribute)
-            .expression_attribute_values(":word", word("sideways"))
+            .expression_attribute_values(":word", word(text))
             .send()
             .await
             .expect("the record has the attribute");
+    }
+
+    /// Clients of everything but EC2 are made from this.
+    #[must_use]
+    pub fn config(&self) -> &SdkConfig {
+        &self.rest
+    }
+
+    /// Where the local stack is.
+    #[must_use]
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// Lets another account use the key of hops, as the template does for the accounts of vaults.
+    ///
+    /// # Panics
+    /// The local stack does not answer as it should.
+    pub async fn let_read_hops(&self, account: &str) {
+        let policy = key_policy(&self.id, Some(account));
+        aws_sdk_kms::Client::new(&self.rest)
+            .put_key_policy()
+            .key_id(&self.hop_key_arn)
+            .policy(policy)
+            .send()
+            .await
+            .expect("the key's policy is taken");
     }
 
     /// EC2 in this account.
@@ -255,8 +321,38 @@ pub struct Functions {
     pub open_job: OpenJob,
     pub snapshot_volumes: SnapshotVolumes,
     pub poll_completion: PollCompletion,
+    pub copy_region: CopyRegion,
+    pub apply_retention: ApplyRetention,
     pub close_job: CloseJob,
     pub manage_plan: ManagePlan,
+}
+
+/// Makes a key for encryption. With `user`, an account and another, both may use it.
+///
+/// # Panics
+/// The local stack does not answer as it should.
+pub async fn make_key(config: &SdkConfig, user: Option<(&str, &str)>) -> String {
+    let key = aws_sdk_kms::Client::new(config)
+        .create_key()
+        .set_policy(user.map(|(own, user)| key_policy(own, Some(user))))
+        .send()
+        .await
+        .expect("the local stack makes a key");
+    let key = key.key_metadata().expect("a key has metadata");
+    key.arn().expect("a key has an ARN").to_owned()
+}
+
+fn key_policy(own: &str, user: Option<&str>) -> String {
+    let principals: Vec<String> = [Some(own), user]
+        .into_iter()
+        .flatten()
+        .map(|account| format!("arn:aws:iam::{account}:root"))
+        .collect();
+    serde_json::json!({
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"AWS": principals}, "Action": "kms:*", "Resource": "*"}],
+    })
+    .to_string()
 }
 
 async fn copy_table(from: &aws_sdk_dynamodb::Client, to: &aws_sdk_dynamodb::Client) {

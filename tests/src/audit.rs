@@ -57,11 +57,12 @@ pub async fn audit(account: &Account, plan: &str) -> Vec<Audited> {
                 break;
             }
         }
-        let snapshots = account
+        let mut snapshots = account
             .simulator
             .snapshots(tags::RECOVERY_POINT, id.as_str())
             .await
             .expect("snapshots");
+        snapshots.retain(|snapshot| !snapshot.tags.contains_key(tags::SOURCE_SNAPSHOT));
         audited.push(Audited {
             point,
             job,

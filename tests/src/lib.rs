@@ -9,9 +9,12 @@
 )]
 
 pub mod account;
+pub mod application;
 pub mod audit;
 pub mod deployed;
 pub mod killer;
 pub mod lambda_process;
+pub mod retention;
 pub mod simulator;
+pub mod vault;
 pub mod workflow;

@@ -34,6 +34,7 @@ pub struct Simulator {
     client: Client,
     url: String,
     account: String,
+    region: String,
 }
 
 /// A snapshot as the simulator knows it, whatever a describe would show.
@@ -47,6 +48,19 @@ pub struct SimSnapshot {
     pub state: String,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// Whether it was deleted.
+    pub deleted: bool,
+    /// When it was started.
+    pub start_time: Timestamp,
+    /// The key it is encrypted under.
+    #[serde(default)]
+    pub kms_key_id: Option<String>,
+    /// What it is a copy of.
+    #[serde(default)]
+    pub copy_of: Option<Value>,
+    /// The accounts that it is shared with.
+    #[serde(default)]
+    pub shared_with: Vec<String>,
 }
 
 impl Simulator {
@@ -57,6 +71,16 @@ impl Simulator {
             client: Client::new(),
             url: url.to_owned(),
             account: account.to_owned(),
+            region: REGION.to_owned(),
+        }
+    }
+
+    /// The same account's world in another region.
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Self {
+        Self {
+            region: region.to_owned(),
+            ..self.clone()
         }
     }
 
@@ -72,8 +96,8 @@ impl Simulator {
     ) -> Result<Value, SimulatorError> {
         let separator = if route.contains('?') { '&' } else { '?' };
         let url = format!(
-            "{}/_sim/{route}{separator}account={}&region={REGION}",
-            self.url, self.account
+            "{}/_sim/{route}{separator}account={}&region={}",
+            self.url, self.account, self.region
         );
         let failed = |source| SimulatorError::Request {
             route: route.to_owned(),
@@ -106,8 +130,8 @@ impl Simulator {
     pub async fn put_content(&self, volume: &str, offset: u64, bytes: Vec<u8>) -> Result<(), SimulatorError> {
         let route = format!("volumes/{volume}/content");
         let url = format!(
-            "{}/_sim/{route}?offset={offset}&account={}&region={REGION}",
-            self.url, self.account
+            "{}/_sim/{route}?offset={offset}&account={}&region={}",
+            self.url, self.account, self.region
         );
         let failed = |source| SimulatorError::Request {
             route: route.clone(),
@@ -174,11 +198,21 @@ impl Simulator {
         Ok(ids.filter_map(|id| id.as_str().map(str::to_owned)).collect())
     }
 
-    /// Every snapshot of the account that carries a tag.
+    /// Every snapshot of the account that is there and carries a tag.
     ///
     /// # Errors
     /// As [`Simulator::ask`].
     pub async fn snapshots(&self, tag: &str, value: &str) -> Result<Vec<SimSnapshot>, SimulatorError> {
+        let mut snapshots = self.snapshots_ever(tag, value).await?;
+        snapshots.retain(|snapshot| !snapshot.deleted);
+        Ok(snapshots)
+    }
+
+    /// Every snapshot of the account that is or was there and carries a tag.
+    ///
+    /// # Errors
+    /// As [`Simulator::ask`].
+    pub async fn snapshots_ever(&self, tag: &str, value: &str) -> Result<Vec<SimSnapshot>, SimulatorError> {
         let route = format!("snapshots?tag={tag}&value={value}");
         let answer = self.ask(Method::GET, &route, None).await?;
         let text = answer.to_string();

@@ -2,6 +2,8 @@
 
 use crate::account::{Account, Functions};
 use crate::killer::KillSwitch;
+use crate::vault::Vault;
+use apply_retention::ApplyRetention;
 use asl_runner::{Environment, Execution, Options, StateMachine, TaskError, TaskRequest};
 use holdfast_aws::failure::Failure;
 use holdfast_core::failure::parse_document;
@@ -28,11 +30,14 @@ pub enum Repeat {
 #[derive(Debug)]
 pub struct Bench<'a> {
     account: &'a Account,
+    vaults: Vec<&'a Vault>,
     functions: Functions,
     switch: KillSwitch,
     repeat: Repeat,
     /// Every task so far.
     tasks: Vec<(String, Value)>,
+    /// How many AWS calls had been made when each function was first run.
+    first_calls: BTreeMap<String, u32>,
     now: Timestamp,
 }
 
@@ -58,12 +63,45 @@ impl<'a> Bench<'a> {
             .expect("the simulator's clock stops");
         Self {
             account,
+            vaults: Vec::new(),
             functions: account.functions(&switch),
             switch,
             repeat,
             tasks: Vec::new(),
+            first_calls: BTreeMap::new(),
             now: start_of_time(),
         }
+    }
+
+    /// Lets the clock of a vault's account go with this one. A place in the account itself has its clock already.
+    ///
+    /// # Panics
+    /// The simulator does not answer.
+    pub async fn with_vault(mut self, vault: &'a Vault) -> Self {
+        if vault.destination.account_id != self.account.id {
+            vault.simulator.freeze(self.now).await.expect("the vault's clock stops");
+            self.vaults.push(vault);
+        }
+        self
+    }
+
+    /// Puts another apply-retention in place of the account's: a vault's.
+    #[must_use]
+    pub fn with_retention(mut self, retention: ApplyRetention) -> Self {
+        self.functions.apply_retention = retention;
+        self
+    }
+
+    /// Lets time pass.
+    ///
+    /// # Panics
+    /// The simulator does not answer.
+    pub async fn pass(&mut self, seconds: f64) {
+        let vaults = self.vaults.iter().map(|vault| &vault.simulator);
+        for simulator in std::iter::once(&self.account.simulator).chain(vaults) {
+            simulator.advance(seconds).await.expect("the simulator's clock moves");
+        }
+        self.now += SignedDuration::from_secs_f64(seconds);
     }
 
     /// The account's functions under the switch.
@@ -96,11 +134,65 @@ impl<'a> Bench<'a> {
         machine.start(input, self, options).await
     }
 
+    /// Runs a backup by hand up to where its copies begin, and gives the job.
+    ///
+    /// # Panics
+    /// A function fails.
+    pub async fn back_up_to_copies(&mut self, input: Value, execution: &str) -> String {
+        let execution_id = format!(
+            "arn:aws:states:us-east-1:{}:execution:backup:{execution}",
+            self.account.id
+        );
+        let open = json!({"input": input, "execution_id": execution_id, "started_at": self.now});
+        let opened = self.invoke("open-job", open).await.expect("the job opens");
+        let job = opened["job_id"].as_str().expect("a job").to_owned();
+        let mut batch = json!(0);
+        loop {
+            let request = json!({"job_id": job, "batch": batch});
+            let answer = self.invoke("snapshot-volumes", request).await.expect("a batch");
+            self.wait_until(&answer).await;
+            batch = answer["next_batch"].clone();
+            if answer["all_started"] == true {
+                break;
+            }
+        }
+        loop {
+            let answer = self.invoke("poll-completion", json!({"job_id": job})).await.expect("a poll");
+            if answer["finished"] == true {
+                return job;
+            }
+            self.wait_until(&answer).await;
+        }
+    }
+
+    /// Lets time pass until a function wants to be asked again.
+    ///
+    /// # Panics
+    /// Its answer does not say when.
+    pub async fn wait_until(&mut self, answer: &Value) {
+        let until: Timestamp = answer["wait_until"]
+            .as_str()
+            .and_then(|until| until.parse().ok())
+            .expect("a moment");
+        self.pass(until.duration_since(self.now).as_secs_f64().max(0.0)).await;
+    }
+
+    /// How many AWS calls had been made when a function was first run.
+    ///
+    /// # Panics
+    /// It never was.
+    #[must_use]
+    pub fn calls_before(&self, function: &str) -> u32 {
+        self.first_calls[function]
+    }
+
     /// Calls a function as Lambda would, and again if the process is killed on the way, as Step Functions would.
     ///
     /// # Errors
     /// The function's own error, as the state machine sees it.
     pub async fn invoke(&mut self, function: &str, payload: Value) -> Result<Value, TaskError> {
+        let calls = self.switch.calls();
+        self.first_calls.entry(function.to_owned()).or_insert(calls);
         let attempt = async |bench: &Self| -> Option<Result<Value, TaskError>> {
             let call = bench.call(function, payload.clone());
             tokio::select! {
@@ -155,6 +247,8 @@ impl<'a> Bench<'a> {
                 run(payload, |request| functions.snapshot_volumes.handle(request, now)).await
             }
             "poll-completion" => run(payload, |request| functions.poll_completion.handle(request, now)).await,
+            "copy-region" => run(payload, |request| functions.copy_region.handle(request, now)).await,
+            "apply-retention" => run(payload, |request| functions.apply_retention.handle(request, now)).await,
             "close-job" => run(payload, |request| functions.close_job.handle(request, now)).await,
             "manage-plan" => run(payload, |request| functions.manage_plan.handle(request, now)).await,
             other => Err(TaskError::new("Lambda.ResourceNotFoundException", other)),
@@ -174,6 +268,8 @@ pub fn backup_machine() -> StateMachine {
         ("OpenJobFunctionArn", "open-job"),
         ("SnapshotVolumesFunctionArn", "snapshot-volumes"),
         ("PollCompletionFunctionArn", "poll-completion"),
+        ("CopyRegionFunctionArn", "copy-region"),
+        ("ApplyRetentionFunctionArn", "apply-retention"),
         ("CloseJobFunctionArn", "close-job"),
     ]
     .into_iter()
@@ -212,12 +308,7 @@ impl Environment for Bench<'_> {
     }
 
     async fn wait(&mut self, _state: &str, seconds: f64) {
-        self.account
-            .simulator
-            .advance(seconds)
-            .await
-            .expect("the simulator's clock moves");
-        self.now += SignedDuration::from_secs_f64(seconds);
+        self.pass(seconds).await;
     }
 
     fn now(&self) -> Timestamp {

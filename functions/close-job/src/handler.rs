@@ -6,15 +6,11 @@
 use holdfast_aws::catalog::Catalog;
 use holdfast_aws::failure::Failure;
 use holdfast_aws::report::{publish_job_event, write_job_metrics};
-use holdfast_aws::snapshots::describe_recovery_point;
-use holdfast_core::backup::Backup;
-use holdfast_core::close::{Ending, Reckoning, SnapshotVerdict, judge_backup};
-use holdfast_core::ids::SnapshotId;
+use holdfast_aws::settle::settle_recovery_point;
+use holdfast_core::close::{Ending, Reckoning};
 use holdfast_core::job::{Job, JobStatus};
 use holdfast_core::message::{CloseJobRequest, CloseJobResponse, ExecutionFailure};
-use holdfast_core::recovery_point::Outcome;
 use jiff::Timestamp;
-use std::collections::HashMap;
 
 /// The close-job function.
 #[derive(Debug, Clone)]
@@ -53,9 +49,10 @@ impl CloseJob {
             });
         };
         if !job.status.is_terminal() {
-            let (reckoning, outcome) = self.settle(&job, &ending, now).await?;
+            let mut reckoning =
+                settle_recovery_point(&self.ec2, &self.catalog, &job, &ending, now).await?;
+            self.count_replicas(&job, &mut reckoning).await?;
             let (status, message) = reckoning.decide_end(&ending);
-            self.catalog.record_outcome(&job, &outcome).await?;
             if status == JobStatus::Aborted && job.status == JobStatus::Running {
                 self.catalog
                     .advance_job(&job.job_id, JobStatus::Aborting, None, now)
@@ -83,55 +80,21 @@ impl CloseJob {
         })
     }
 
-    /// Judges every backup of the job, page by page, and adds them up.
-    async fn settle(
-        &self,
-        job: &Job,
-        ending: &Ending,
-        now: Timestamp,
-    ) -> Result<(Reckoning, Outcome), Failure> {
-        let point = &job.recovery_point_id;
-        let mut verdicts: HashMap<SnapshotId, SnapshotVerdict> = HashMap::new();
-        describe_recovery_point(&self.ec2, point, None, |listed| {
-            let verdict = SnapshotVerdict {
-                state: listed.state,
-                message: listed.message,
-            };
-            verdicts.insert(listed.snapshot.snapshot_id, verdict);
-        })
-        .await?;
-
-        let mut reckoning = Reckoning::default();
-        let mut after = None;
-        loop {
-            let page = self.catalog.page_of_backups(point, after.as_ref()).await?;
-            for (resource, reason) in &page.unreadable {
-                reckoning.count_failed(resource, reason);
-            }
-            let mut endings: Vec<(&Backup, Option<String>)> = Vec::new();
-            for backup in &page.backups {
-                let reason = match judge_backup(backup, ending, |id| verdicts.get(id).cloned()) {
-                    Ok(()) => {
-                        reckoning.count_completed(backup);
-                        None
-                    }
-                    Err(reason) => {
-                        reckoning.count_failed(&backup.resource_id, &reason);
-                        Some(reason)
-                    }
-                };
-                if !backup.status.is_terminal() {
-                    endings.push((backup, reason));
-                }
-            }
-            self.catalog.end_backups(&endings).await?;
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
+    /// Counts what became of the copies in each destination of the plan.
+    async fn count_replicas(&self, job: &Job, reckoning: &mut Reckoning) -> Result<(), Failure> {
+        let Some(replicas) = self.catalog.replicas_of(job).await? else {
+            return Ok(());
+        };
+        let copy_jobs = if replicas.is_empty() {
+            Vec::new()
+        } else {
+            self.catalog.copy_jobs(&job.recovery_point_id).await?
+        };
+        for (number, replica) in (0..).zip(&replicas) {
+            let copies = copy_jobs.iter().find(|copies| copies.number == number);
+            reckoning.count_replica(&replica.region, copies);
         }
-        let outcome = reckoning.outcome(now);
-        Ok((reckoning, outcome))
+        Ok(())
     }
 
     /// Sends event and metrics, then writes down that they were sent: cut off in between, they are sent again.
@@ -161,22 +124,9 @@ impl CloseJob {
 fn ending_of(failure: Option<&ExecutionFailure>) -> Ending {
     match failure {
         None => Ending::Finished,
-        Some(failure) if failure.error == "ABORTED" => Ending::Stopped,
-        Some(ExecutionFailure { error, cause }) => Ending::Broken {
-            cause: match cause {
-                Some(cause) if !cause.is_empty() => format!("{error}: {}", message_of(cause)),
-                _ => error.clone(),
-            },
+        Some(failure) if failure.is_abort() => Ending::Stopped,
+        Some(failure) => Ending::Broken {
+            cause: failure.in_words(),
         },
     }
-}
-
-/// The message inside a Lambda function's error, which Step Functions hands on as JSON text.
-fn message_of(cause: &str) -> String {
-    #[derive(serde::Deserialize)]
-    struct LambdaError {
-        #[serde(rename = "errorMessage")]
-        message: String,
-    }
-    serde_json::from_str::<LambdaError>(cause).map_or_else(|_| cause.to_owned(), |error| error.message)
 }

@@ -1,8 +1,11 @@
 //! Saves, reads, lists and deletes backup plans, and keeps their schedules as they say.
 
+mod preflight;
+
 use holdfast_aws::catalog::Catalog;
 use holdfast_aws::failure::Failure;
 use holdfast_aws::schedules::Schedules;
+use holdfast_aws::sessions::Sessions;
 use holdfast_core::ids::PlanId;
 use holdfast_core::message::{ManagePlanRequest, ManagePlanResponse, SavedPlan};
 use holdfast_core::plan::BackupPlan;
@@ -15,6 +18,10 @@ pub struct ManagePlan {
     pub catalog: Catalog,
     /// Starts them in time.
     pub schedules: Schedules,
+    /// Lists the regions.
+    pub ec2: aws_sdk_ec2::Client,
+    /// Opens sessions where copies are to go.
+    pub sessions: Sessions,
 }
 
 impl ManagePlan {
@@ -35,6 +42,7 @@ impl ManagePlan {
             ManagePlanRequest::Put { plan } => {
                 let plan = BackupPlan::parse("plan", &plan)
                     .map_err(|invalid| Failure::permanent(invalid.to_string()))?;
+                self.check_replicas(&plan).await?;
                 let saved = self.catalog.save_plan(&plan, now).await?;
                 self.schedules.ensure(&plan).await?;
                 tracing::info!(plan = %plan.plan_id, version = saved.version, "plan saved");

@@ -1,6 +1,6 @@
 //! Wires manage-plan to the Lambda runtime.
 
-use holdfast_aws::{catalog::Catalog, environment, lambda, schedules::Schedules};
+use holdfast_aws::{catalog::Catalog, environment, lambda, schedules::Schedules, sessions::Sessions};
 use manage_plan::ManagePlan;
 
 #[tokio::main]
@@ -18,6 +18,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
                 role_arn: environment::variable("HOLDFAST_SCHEDULE_ROLE_ARN")?,
                 state_machine_arn: environment::variable("HOLDFAST_STATE_MACHINE_ARN")?,
             },
+            ec2: aws_sdk_ec2::Client::new(&config),
+            sessions: Sessions::new(config, environment::variable("HOLDFAST_ACCOUNT_ID")?),
         })
     };
     lambda::serve("manage-plan", build, ManagePlan::handle).await

@@ -103,6 +103,9 @@ impl OpenJob {
             plan,
             manifest: None,
             outcome: None,
+            hold: None,
+            cbt_base: false,
+            retirement: None,
         };
         match self.catalog.open_job(&job, &point).await? {
             Opening::Opened => Ok(job),
@@ -171,6 +174,7 @@ fn response(job: &Job, opened: bool, batches: u32) -> OpenJobResponse {
     OpenJobResponse {
         job_id: job.job_id.clone(),
         recovery_point_id: job.recovery_point_id.clone(),
+        plan_id: job.plan_id.clone(),
         opened,
         batches,
     }

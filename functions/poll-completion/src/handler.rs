@@ -1,8 +1,11 @@
-//! Asks how far the snapshots of a recovery point are: one listing for all of them.
+//! Asks how far the snapshots of a recovery point are: one listing for all of them. Once they have ended, it settles
+//! what the recovery point came to.
 
 use holdfast_aws::catalog::Catalog;
 use holdfast_aws::failure::Failure;
+use holdfast_aws::settle::settle_recovery_point;
 use holdfast_aws::snapshots::describe_recovery_point;
+use holdfast_core::close::Ending;
 use holdfast_core::ids::SnapshotId;
 use holdfast_core::message::{PollCompletionRequest, PollCompletionResponse};
 use holdfast_core::pacing::{later, whole_seconds};
@@ -37,6 +40,7 @@ impl PollCompletion {
             return Ok(PollCompletionResponse {
                 finished: true,
                 wait_until: now,
+                destinations: Vec::new(),
             });
         };
         let batches = self
@@ -71,9 +75,20 @@ impl PollCompletion {
             finished = decision.finished,
             "snapshots looked at"
         );
+        let mut destinations = Vec::new();
+        if decision.finished {
+            // From here on the recovery point counts, and its copies can be made.
+            let reckoning =
+                settle_recovery_point(&self.ec2, &self.catalog, &job, &Ending::Finished, now).await?;
+            if reckoning.outcome(now).completed > 0 {
+                let replicas = u32::try_from(point.plan.replicas.len()).unwrap_or(u32::MAX);
+                destinations = (0..replicas).collect();
+            }
+        }
         Ok(PollCompletionResponse {
             finished: decision.finished,
             wait_until: whole_seconds(decision.wait_until),
+            destinations,
         })
     }
 }

@@ -31,6 +31,16 @@ pub fn variable(name: &str) -> Result<String, Failure> {
     }
 }
 
+/// Reads a variable that holds a whole number.
+///
+/// # Errors
+/// [`Failure::Permanent`] naming the variable, when it is missing or no such number.
+pub fn number(name: &str) -> Result<u32, Failure> {
+    let text = variable(name)?;
+    text.parse()
+        .map_err(|_| Failure::permanent(format!("{name}: {text:?} is no whole number")))
+}
+
 /// The configuration that every client is built from.
 pub async fn sdk_config() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())

@@ -5,13 +5,22 @@
 
 pub mod catalog;
 pub mod configuration;
+pub mod copies;
+pub mod deleting;
 pub mod environment;
 pub mod failure;
+pub mod images;
 pub mod instances;
 pub mod lambda;
+pub mod locks;
 pub mod report;
+pub mod retention_report;
 pub mod schedules;
 pub mod seal;
+pub mod sessions;
+pub mod settle;
 pub mod snapshots;
+pub mod tiers;
+pub mod vault;
 
 mod convert;

@@ -13,7 +13,7 @@ pub const EVENT_SOURCE: &str = "holdfast";
 /// The `detail-type` of a closed backup job's event.
 pub const BACKUP_JOB_ENDED: &str = "Backup Job Ended";
 /// The namespace of every metric.
-const NAMESPACE: &str = "Holdfast";
+pub(crate) const NAMESPACE: &str = "Holdfast";
 
 /// What a job came to, in the words of the event: `detail` holds this.
 #[must_use]

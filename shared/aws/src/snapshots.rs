@@ -4,9 +4,10 @@ use crate::convert::{filter, tags_from, tags_to, timestamp};
 use crate::failure::{Failure, class_of, reason_of};
 use aws_config::retry::RetryConfig;
 use aws_sdk_ec2::Client;
+use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_sdk_ec2::types::{
-    CopyTagsFromSource, InstanceSpecification, ResourceType, SnapshotInfo, SnapshotState as Ec2State,
-    TagSpecification,
+    CopyTagsFromSource, Filter, InstanceSpecification, ResourceType, Snapshot, SnapshotInfo,
+    SnapshotState as Ec2State, StorageTier, TagSpecification,
 };
 use holdfast_core::backup::BackupSnapshot;
 use holdfast_core::configuration::Tags;
@@ -25,8 +26,21 @@ const PAGE: i32 = 1000;
 pub struct Refusal {
     /// What it means.
     pub class: ErrorClass,
+    /// EC2's code, if it gave one.
+    pub code: Option<String>,
     /// EC2's own words.
     pub reason: String,
+}
+
+impl Refusal {
+    /// Whether waiting may help.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self.class,
+            ErrorClass::Throttled | ErrorClass::Busy | ErrorClass::Unknown
+        )
+    }
 }
 
 /// Takes one crash-consistent set of an instance's volumes.
@@ -57,7 +71,6 @@ pub async fn create_snapshot_set(
         .resource_type(ResourceType::Snapshot)
         .set_tags(Some(tags_to(&tags.create)))
         .build();
-    let once = aws_sdk_ec2::config::Builder::new().retry_config(RetryConfig::standard().with_max_attempts(1));
     let answer = ec2
         .create_snapshots()
         .instance_specification(specification)
@@ -65,11 +78,12 @@ pub async fn create_snapshot_set(
         .tag_specifications(tag_specification)
         .set_copy_tags_from_source(tags.copy_from_source.then_some(CopyTagsFromSource::Volume))
         .customize()
-        .config_override(once)
+        .config_override(once())
         .send()
         .await
         .map_err(|error| Refusal {
             class: class_of(&error),
+            code: error.code().map(str::to_owned),
             reason: reason_of(&error),
         })?;
     let mut snapshots = answer
@@ -79,10 +93,16 @@ pub async fn create_snapshot_set(
         .collect::<Option<Vec<_>>>()
         .ok_or_else(|| Refusal {
             class: ErrorClass::Unknown,
+            code: None,
             reason: "EC2 answered with a snapshot that lacks its id".to_owned(),
         })?;
     snapshots.sort_by(|a, b| a.volume_id.cmp(&b.volume_id));
     Ok(snapshots)
+}
+
+/// Settings of a call that is made once and never repeated by the SDK.
+pub(crate) fn once() -> aws_sdk_ec2::config::Builder {
+    aws_sdk_ec2::config::Builder::new().retry_config(RetryConfig::standard().with_max_attempts(1))
 }
 
 fn snapshot_from(info: &SnapshotInfo) -> Option<BackupSnapshot> {
@@ -131,9 +151,12 @@ pub struct ListedSnapshot {
     pub message: Option<String>,
     /// Its tags.
     pub tags: Tags,
+    /// Whether it lies in the archive tier.
+    pub archived: bool,
 }
 
-/// Lists the account's own snapshots that carry a recovery point's tag, page by page, handing each to `take`.
+/// Lists the account's own snapshots that carry a recovery point's tag, page by page, handing each to `take`. Copies
+/// of them are left out.
 ///
 /// `resources`, at most 200, narrows the listing down. A tag is only a claim: who acts on it checks the seal or asks
 /// the catalog.
@@ -156,6 +179,25 @@ pub async fn describe_recovery_point(
             resources.iter().map(InstanceId::as_str),
         ));
     }
+    let what = format!("the snapshots of {recovery_point}");
+    list_snapshots(ec2, filters, &what, |listed| {
+        if !listed.tags.contains_key(tags::SOURCE_SNAPSHOT) {
+            take(listed);
+        }
+    })
+    .await
+}
+
+/// Lists the account's own snapshots by filters, page by page, handing each to `take`.
+///
+/// # Errors
+/// A page that cannot be read: the listing is incomplete and must not be used.
+pub(crate) async fn list_snapshots(
+    ec2: &Client,
+    filters: Vec<Filter>,
+    what: &str,
+    mut take: impl FnMut(ListedSnapshot),
+) -> Result<(), Failure> {
     let mut pages = ec2
         .describe_snapshots()
         .owner_ids("self")
@@ -164,43 +206,37 @@ pub async fn describe_recovery_point(
         .into_paginator()
         .send();
     while let Some(page) = pages.next().await {
-        let page =
-            page.map_err(|error| Failure::call(format!("listing the snapshots of {recovery_point}"), error))?;
-        for snapshot in page.snapshots() {
-            let ids = snapshot.snapshot_id().zip(snapshot.volume_id());
-            let Some((Ok(snapshot_id), Ok(volume_id))) =
-                ids.map(|(id, volume)| (SnapshotId::try_from(id), VolumeId::try_from(volume)))
-            else {
-                continue;
-            };
-            let started_at = snapshot
-                .start_time()
-                .and_then(timestamp)
-                .unwrap_or(Timestamp::UNIX_EPOCH);
-            take(ListedSnapshot {
-                snapshot: BackupSnapshot {
-                    snapshot_id,
-                    volume_id,
-                    started_at,
-                    size_gib: snapshot.volume_size().unwrap_or(0),
-                    encrypted: snapshot.encrypted().unwrap_or(false),
-                },
-                state: match snapshot.state() {
-                    Some(Ec2State::Completed) => SnapshotState::Completed,
-                    Some(Ec2State::Error) => SnapshotState::Error,
-                    _ => SnapshotState::Pending,
-                },
-                percent: snapshot
-                    .progress()
-                    .and_then(|text| text.trim_end_matches('%').parse().ok())
-                    .unwrap_or(0),
-                message: snapshot
-                    .state_message()
-                    .filter(|message| !message.is_empty())
-                    .map(str::to_owned),
-                tags: tags_from(snapshot.tags()),
-            });
-        }
+        let page = page.map_err(|error| Failure::call(format!("listing {what}"), error))?;
+        page.snapshots().iter().filter_map(listed).for_each(&mut take);
     }
     Ok(())
+}
+
+/// A snapshot as EC2 lists it; none without readable ids.
+fn listed(snapshot: &Snapshot) -> Option<ListedSnapshot> {
+    let started_at = snapshot.start_time().and_then(timestamp);
+    Some(ListedSnapshot {
+        snapshot: BackupSnapshot {
+            snapshot_id: SnapshotId::try_from(snapshot.snapshot_id()?).ok()?,
+            volume_id: VolumeId::try_from(snapshot.volume_id()?).ok()?,
+            started_at: started_at.unwrap_or(Timestamp::UNIX_EPOCH),
+            size_gib: snapshot.volume_size().unwrap_or(0),
+            encrypted: snapshot.encrypted().unwrap_or(false),
+        },
+        state: match snapshot.state() {
+            Some(Ec2State::Completed) => SnapshotState::Completed,
+            Some(Ec2State::Error) => SnapshotState::Error,
+            _ => SnapshotState::Pending,
+        },
+        percent: snapshot
+            .progress()
+            .and_then(|text| text.trim_end_matches('%').parse().ok())
+            .unwrap_or(0),
+        message: snapshot
+            .state_message()
+            .filter(|message| !message.is_empty())
+            .map(str::to_owned),
+        tags: tags_from(snapshot.tags()),
+        archived: snapshot.storage_tier() == Some(&StorageTier::Archive),
+    })
 }

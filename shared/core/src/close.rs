@@ -1,6 +1,7 @@
 //! Closing a job: what each backup came to, and what the job came to.
 
 use crate::backup::{Backup, BackupStatus};
+use crate::copying::CopyJob;
 use crate::ids::{InstanceId, SnapshotId};
 use crate::job::JobStatus;
 use crate::polling::SnapshotState;
@@ -107,6 +108,8 @@ pub struct Reckoning {
     first_failures: Vec<String>,
     with_notes: usize,
     first_note: Option<String>,
+    replicas: u32,
+    replica_problems: Vec<String>,
 }
 
 /// How many failed resources a job's message names. The rest is in the catalog.
@@ -140,6 +143,22 @@ impl Reckoning {
         }
     }
 
+    /// Counts a destination of the plan's copies: `None` where they never began.
+    pub fn count_replica(&mut self, region: &str, copies: Option<&CopyJob>) {
+        self.replicas += 1;
+        let problem = match copies {
+            Some(copies) if copies.status == JobStatus::Completed => return,
+            Some(copies) => format!(
+                "{} {}: {}",
+                copies.destination,
+                copies.status,
+                copies.message.as_deref().unwrap_or("its copies have not ended")
+            ),
+            None => format!("{region}: nothing was copied"),
+        };
+        self.replica_problems.push(problem);
+    }
+
     /// What the recovery point came to.
     #[must_use]
     pub fn outcome(&self, now: Timestamp) -> Outcome {
@@ -168,7 +187,11 @@ impl Reckoning {
         };
         let status = match ending {
             Ending::Stopped => JobStatus::Aborted,
-            Ending::Finished if self.failed == 0 && self.completed > 0 => JobStatus::Completed,
+            Ending::Finished
+                if self.failed == 0 && self.completed > 0 && self.replica_problems.is_empty() =>
+            {
+                JobStatus::Completed
+            }
             Ending::Finished | Ending::Broken { .. } if self.completed > 0 => JobStatus::Partial,
             Ending::Finished | Ending::Broken { .. } => JobStatus::Failed,
         };
@@ -183,6 +206,13 @@ impl Reckoning {
             let unnamed = self.failed as usize - self.first_failures.len();
             if unnamed > 0 {
                 message = format!("{message}. And {unnamed} more");
+            }
+        }
+        if self.replicas > 0 && self.completed > 0 {
+            let good = self.replicas as usize - self.replica_problems.len();
+            message = format!("{message}. {good} of {} replicas made", self.replicas);
+            if !self.replica_problems.is_empty() {
+                message = format!("{message}. {}", self.replica_problems.join(". "));
             }
         }
         if let Some(note) = &self.first_note {

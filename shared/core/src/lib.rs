@@ -3,9 +3,11 @@
 //! Nothing in this crate touches AWS, a clock, the environment or chance: `now` is an argument, and a
 //! decision is plain data that an executor carries out without choosing anything itself.
 
+pub mod archive;
 pub mod backup;
 pub mod close;
 pub mod configuration;
+pub mod copying;
 pub mod failure;
 pub mod ids;
 pub mod job;
@@ -15,9 +17,12 @@ pub mod plan;
 pub mod polling;
 pub mod recovery_point;
 pub mod replica;
+pub mod retention;
 pub mod retention_rule;
+pub mod retiring;
 pub mod schedule;
 pub mod seal;
 pub mod selection;
 pub mod tags;
+pub mod vault;
 pub mod volumes;

@@ -1,13 +1,15 @@
 //! Every request and response: the contract between functions, state machines and users.
 
 use crate::failure::{InvalidField, parse_document};
-use crate::ids::{JobId, PlanId, RecoveryPointId};
+use crate::ids::{InstanceId, JobId, PlanId, RecoveryPointId, SnapshotId};
 use crate::job::JobStatus;
 use crate::plan::{BackupPlan, InvalidPlan};
+use crate::recovery_point::Hold;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// What a backup execution is started with: `{"plan_id": …}` or `{"plan": {…}}`, and optionally `scheduled_time`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +114,8 @@ pub struct OpenJobResponse {
     pub job_id: JobId,
     /// Its recovery point.
     pub recovery_point_id: RecoveryPointId,
+    /// Its plan.
+    pub plan_id: PlanId,
     /// Whether this execution carries the job. If not, the start was a double and there is nothing to do.
     pub opened: bool,
     /// How many batches there are; none when the plan selected nothing.
@@ -156,6 +160,153 @@ pub struct PollCompletionResponse {
     pub finished: bool,
     /// When to ask again, if not.
     pub wait_until: Timestamp,
+    /// The replicas that are to be made then, by their place in the plan; none where no backup can be recovered.
+    pub destinations: Vec<u32>,
+}
+
+/// What copy-region can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+pub enum CopyRegionRequest {
+    /// Do one round of a destination's copies.
+    Copy {
+        /// The job.
+        job_id: JobId,
+        /// The destination's place in the plan's list of replicas.
+        destination: u32,
+    },
+    /// End a destination's copies after a failure: undo what is half done, write down what is whole.
+    End {
+        /// The job.
+        job_id: JobId,
+        /// The destination's place in the plan's list of replicas.
+        destination: u32,
+        /// What failed.
+        failure: ExecutionFailure,
+    },
+    /// End all copies of an execution that came to an end it was not meant for.
+    EndAll {
+        /// The execution's ARN.
+        execution_id: String,
+        /// How it ended.
+        failure: ExecutionFailure,
+    },
+}
+
+/// What copy-region answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CopyRegionResponse {
+    /// Whether the destination's copies have ended, well or not.
+    pub finished: bool,
+    /// When to do the next round, if not.
+    pub wait_until: Timestamp,
+}
+
+/// What apply-retention can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ApplyRetentionRequest {
+    /// Decide which of a plan's recovery points stay, and let go of the others, as much as one burst takes.
+    Apply {
+        /// The plan.
+        plan_id: PlanId,
+        /// Only decide and tell.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// The same for the first plan after `after` in the order of their ids: a run over all plans asks so.
+    ApplyNext {
+        /// The plan before; none at the start.
+        #[serde(default)]
+        after: Option<PlanId>,
+    },
+    /// Keep a recovery point, whatever the rules say, until it is released.
+    Hold {
+        /// Its plan.
+        plan_id: PlanId,
+        /// Which.
+        recovery_point_id: RecoveryPointId,
+        /// Why, for people; 1 to 500 characters.
+        reason: String,
+    },
+    /// End a hold.
+    Release {
+        /// Its plan.
+        plan_id: PlanId,
+        /// Which.
+        recovery_point_id: RecoveryPointId,
+    },
+    /// Say that a run over all plans came to an end it was not meant for.
+    RecordFailure {
+        /// What failed.
+        failure: ExecutionFailure,
+    },
+}
+
+/// What apply-retention answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplyRetentionResponse {
+    /// The plan that was worked on; none where there is none (any more).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_id: Option<PlanId>,
+    /// Whether nothing is left to do for it now.
+    pub finished: bool,
+    /// When to go on, if not.
+    pub wait_until: Timestamp,
+    /// Recovery points that stay.
+    pub kept: u32,
+    /// Recovery points that go: all of them in a dry run, else those that are not gone yet.
+    pub going: u32,
+    /// Recovery points of which the last snapshot was deleted by this call.
+    pub gone: u32,
+    /// Snapshots that could not be deleted yet: in use, locked, or not ours by their tags.
+    pub deferred: u32,
+    /// The decision, newest first, in a dry run and after a hold or release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub points: Vec<RetentionRow>,
+    /// How many recovery points the table leaves out because the answer would be too large.
+    #[serde(default)]
+    pub left_out: u32,
+    /// Resources that are gone, with the recovery point that is kept as their last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone_resources: Vec<GoneResource>,
+    /// Why nothing could be done for the plan. A run over all plans goes on with the next one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
+/// What is decided of one recovery point, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionRow {
+    /// The recovery point.
+    pub recovery_point_id: RecoveryPointId,
+    /// The moment it stands for.
+    pub moment: Timestamp,
+    /// Whether it stays.
+    pub keep: bool,
+    /// Every reason for it.
+    pub reasons: Vec<String>,
+    /// When it is expected to go, if that can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes_at: Option<Timestamp>,
+    /// The hold on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// Snapshots of it that could not be deleted yet, with the reasons.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub deferred: BTreeMap<SnapshotId, String>,
+}
+
+/// A resource that is not there any more, and what is left of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoneResource {
+    /// The resource.
+    pub resource_id: InstanceId,
+    /// The recovery point with its last good backup.
+    pub recovery_point_id: RecoveryPointId,
 }
 
 /// Asks close-job to end the job of an execution, if it opened one.
@@ -178,6 +329,34 @@ pub struct ExecutionFailure {
     /// What is known of why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+}
+
+impl ExecutionFailure {
+    /// Whether somebody stopped the execution.
+    #[must_use]
+    pub fn is_abort(&self) -> bool {
+        self.error == "ABORTED"
+    }
+
+    /// What is known of it, in one line.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match &self.cause {
+            _ if self.is_abort() => "the execution was stopped".to_owned(),
+            Some(cause) if !cause.is_empty() => format!("{}: {}", self.error, lambda_message(cause)),
+            _ => self.error.clone(),
+        }
+    }
+}
+
+/// The message inside a Lambda function's error, which Step Functions hands on as JSON text.
+fn lambda_message(cause: &str) -> String {
+    #[derive(Deserialize)]
+    struct LambdaError {
+        #[serde(rename = "errorMessage")]
+        message: String,
+    }
+    serde_json::from_str::<LambdaError>(cause).map_or_else(|_| cause.to_owned(), |error| error.message)
 }
 
 /// What close-job answers.
@@ -287,6 +466,14 @@ mod tests {
         same::<SnapshotVolumesResponse>(&fixture["SnapshotVolumesResponse"]);
         same::<PollCompletionRequest>(&fixture["PollCompletionRequest"]);
         same::<PollCompletionResponse>(&fixture["PollCompletionResponse"]);
+        for request in fixture["CopyRegionRequests"].as_array().unwrap() {
+            same::<CopyRegionRequest>(request);
+        }
+        same::<CopyRegionResponse>(&fixture["CopyRegionResponse"]);
+        for request in fixture["ApplyRetentionRequests"].as_array().unwrap() {
+            same::<ApplyRetentionRequest>(request);
+        }
+        same::<ApplyRetentionResponse>(&fixture["ApplyRetentionResponse"]);
         same::<CloseJobRequest>(&fixture["CloseJobRequest"]);
         same::<CloseJobResponse>(&fixture["CloseJobResponse"]);
         same::<ManagePlanResponse>(&fixture["ManagePlanResponse"]);

@@ -42,7 +42,10 @@ pub struct BackupPlan {
     /// Reasons to keep a recovery point: 1 to 5. A point stays while any rule keeps it.
     #[schemars(length(min = 1, max = 5))]
     pub retention: Vec<RetentionRule>,
-    /// Copies in other regions or accounts. They are checked when the plan is saved.
+    /// Let the last backup of an instance that is gone go too, by the same rules. Where it is left out, it is kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expire_gone_resources: bool,
+    /// Copies in other regions or accounts, at most 5.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]
     pub replicas: Vec<Replica>,
@@ -119,7 +122,11 @@ impl BackupPlan {
         problems.extend(validate_volume_selection("volumes", &self.volumes));
         problems.extend(validate_plan_tags("tags", &self.tags, MAX_PLAN_TAGS));
         problems.extend(validate_rules("retention", &self.retention, false));
-        problems.extend(validate_replicas("replicas", &self.replicas));
+        problems.extend(validate_replicas(
+            "replicas",
+            &self.replicas,
+            &self.retention,
+        ));
         if self.schedules.len() > MAX_SCHEDULES {
             let found = self.schedules.len();
             problems.push(InvalidField::new(

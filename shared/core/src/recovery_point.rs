@@ -1,6 +1,6 @@
 //! A recovery point: all backups that one job took together.
 
-use crate::ids::{InstanceId, JobId, PlanId, RecoveryPointId};
+use crate::ids::{InstanceId, JobId, PlanId, RecoveryPointId, SnapshotId};
 use crate::plan::BackupPlan;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -32,9 +32,42 @@ pub struct RecoveryPoint {
     /// The committed list of instances; none until open-job has written it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<Manifest>,
-    /// What it came to; none while its job runs.
+    /// What it came to; none while its snapshots are not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// Somebody wants it kept, whatever the rules say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// An image's next increment is read against its snapshots.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cbt_base: bool,
+    /// The intent to let it go, with the reasons. From then on it is no history any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retirement: Option<Retirement>,
+}
+
+/// Somebody wants a recovery point kept, whatever the rules say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Why, for people.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// That a recovery point is to go, decided before anything of it is deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retirement {
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// Why.
+    pub reasons: Vec<String>,
+    /// Snapshots that could not be deleted yet, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub deferred: BTreeMap<SnapshotId, String>,
+    /// When everything of it was gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
 }
 
 /// The committed list of what a recovery point is to hold. Once written it never changes.

@@ -1,9 +1,10 @@
-//! Retention rules as a plan states them. What they decide belongs to the retention workflow.
+//! Retention rules as a plan states them. What they decide stands in [`crate::retention`].
 
 use crate::failure::InvalidField;
 use jiff::{Span, Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The most rules a plan or a replica may state.
 pub const MAX_RULES: usize = 5;
@@ -56,6 +57,23 @@ pub enum RetentionRule {
     },
 }
 
+impl fmt::Display for RetentionRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (each, unit, count) = match self {
+            Self::Newest { count: 1 } => return f.write_str("the newest point"),
+            Self::Newest { count } => return write!(f, "the newest {count} points"),
+            Self::YoungerThan { age } => return write!(f, "everything younger than {age}"),
+            Self::Hourly { count } => ("an hour", "hour", count),
+            Self::Daily { count } => ("a day", "day", count),
+            Self::Weekly { count } => ("a week", "week", count),
+            Self::Monthly { count } => ("a month", "month", count),
+            Self::Yearly { count } => ("a year", "year", count),
+        };
+        let plural = if *count == 1 { "" } else { "s" };
+        write!(f, "one point {each} for {count} {unit}{plural}")
+    }
+}
+
 /// Checks a list of rules: 1 to [`MAX_RULES`] of them (`none_allowed` also lets it be empty), each keeping something.
 #[must_use]
 pub fn validate_rules(field: &str, rules: &[RetentionRule], none_allowed: bool) -> Vec<InvalidField> {
@@ -98,7 +116,11 @@ pub fn validate_rules(field: &str, rules: &[RetentionRule], none_allowed: bool) 
     problems
 }
 
-fn parse_age(age: &str) -> Result<Span, String> {
+/// Reads the age of [`RetentionRule::YoungerThan`]: positive, at most 100 years.
+///
+/// # Errors
+/// What is wrong with it and what is allowed.
+pub(crate) fn parse_age(age: &str) -> Result<Span, String> {
     let wanted = "give a positive ISO 8601 duration of at most 100 years, such as P30D, P1Y or PT36H";
     let span: Span = age
         .parse()
@@ -133,6 +155,15 @@ mod tests {
     #[case("", false)]
     fn takes_only_ages_that_keep_something(#[case] age: &str, #[case] good: bool) {
         assert_eq!(parse_age(age).is_ok(), good);
+    }
+
+    #[rstest]
+    #[case(RetentionRule::Newest { count: 7 }, "the newest 7 points")]
+    #[case(RetentionRule::Daily { count: 7 }, "one point a day for 7 days")]
+    #[case(RetentionRule::Yearly { count: 1 }, "one point a year for 1 year")]
+    #[case(RetentionRule::YoungerThan { age: "P30D".to_owned() }, "everything younger than P30D")]
+    fn says_in_words_what_it_keeps(#[case] rule: RetentionRule, #[case] words: &str) {
+        assert_eq!(rule.to_string(), words);
     }
 
     #[test]

@@ -26,6 +26,16 @@ pub const MOMENT: &str = "holdfast:moment";
 pub const RESOURCE: &str = "holdfast:resource";
 /// Devices and volumes of the whole set; continued in `holdfast:devices-2` and on where one value is too short.
 pub const DEVICES: &str = "holdfast:devices";
+/// The snapshot that a copy is of. Copies and hops carry it, a recovery point's own snapshots never do.
+pub const SOURCE_SNAPSHOT: &str = "holdfast:source-snapshot";
+/// The volume that a copy's source is of.
+pub const SOURCE_VOLUME: &str = "holdfast:source-volume";
+/// The region of a copy's source.
+pub const SOURCE_REGION: &str = "holdfast:source-region";
+/// The account of a copy's source.
+pub const SOURCE_ACCOUNT: &str = "holdfast:source-account";
+/// The destination that a hop is for, as `account/region`.
+pub const HOP: &str = "holdfast:hop";
 /// The seal over all of the above.
 pub const SEAL: &str = "holdfast:seal";
 
@@ -43,7 +53,9 @@ pub fn is_identity(key: &str) -> bool {
     key.starts_with(PREFIX)
 }
 
-fn is_reserved(key: &str) -> bool {
+/// Whether a tag is AWS's or ours, and so none that a user may set.
+#[must_use]
+pub fn is_reserved(key: &str) -> bool {
     key.get(..RESERVED.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(RESERVED))
         || is_identity(key)

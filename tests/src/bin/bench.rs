@@ -13,6 +13,7 @@ use holdfast_tests::account::{Account, Stack};
 use holdfast_tests::audit::audit;
 use holdfast_tests::killer::KillSwitch;
 use holdfast_tests::lambda_process::LambdaProcess;
+use holdfast_tests::vault::Vault;
 use holdfast_tests::workflow::{Bench, Repeat, backup_machine, start_of_time};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ use std::path::PathBuf;
 
 const SIZES: [u32; 4] = [10, 100, 1_000, 10_000];
 const VOLUMES: u32 = 2;
-const FUNCTIONS: [&str; 4] = ["open-job", "snapshot-volumes", "poll-completion", "close-job"];
+const FUNCTIONS: [&str; 5] = ["open-job", "snapshot-volumes", "poll-completion", "apply-retention", "close-job"];
 /// Seconds that 10,000 `CreateSnapshots` calls take at least: a bucket of 100 that refills at 5 a second.
 const THROTTLE_FLOOR: f64 = 1_980.0;
 
@@ -49,7 +50,8 @@ async fn main() {
         row.peaks = weigh(&stack, instances).await;
         rows.push(row);
     }
-    let report = report(&rows);
+    let mut report = report(&rows);
+    report.push_str(&copies(&stack).await);
     #[expect(clippy::print_stdout, reason = "the report is what the command is for")]
     {
         print!("{report}");
@@ -93,7 +95,6 @@ async fn count(stack: &Stack, instances: u32) -> Row {
         .call_summary()
         .await
         .expect("the calls are counted");
-    let number = |value: &Value| f64::from(u32::try_from(value.as_u64().unwrap_or(0)).unwrap_or(u32::MAX));
     let point = audit(&account, "big").await.remove(0);
     assert_eq!(point.job.status, JobStatus::Completed, "{:?}", point.job.message);
     assert_eq!(point.backups.len(), instances as usize);
@@ -197,6 +198,89 @@ impl Environment for Processes<'_> {
     }
 }
 
+/// Snapshots that are copied to measure how full the slots are.
+const COPIED: u32 = 1_000;
+/// Copies that EC2 lets be in progress.
+const SLOTS: f64 = 20.0;
+
+/// Copies one recovery point to another region, on virtual time, and tells how full EC2's slots were kept.
+async fn copies(stack: &Stack) -> String {
+    let account = Account::new(stack).await;
+    let scene = json!({
+        "instances": COPIED / VOLUMES, "volumes_per_instance": VOLUMES, "volume_size_gib": 8, "tags": {"app": "big"},
+    });
+    let vault = Vault::in_region(&account, "eu-central-1").await;
+    let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
+    account.simulator.scene(scene).await.expect("the scene is set");
+    let settings = json!({"copy_base_seconds": 120, "copy_jitter": 0.5});
+    account.simulator.post("settings", settings).await.expect("copies take two to three minutes");
+    let plan = json!({"plan": {
+        "plan_id": "big",
+        "selection": {"tags": [{"key": "app", "values": ["big"]}]},
+        "retention": [{"keep": "newest", "count": 3}],
+        "replicas": [vault.replica()],
+    }});
+    let job = bench.back_up_to_copies(plan, "copies").await;
+    let before = account.simulator.call_summary().await.expect("the calls are counted");
+    let request = json!({"action": "copy", "job_id": job, "destination": 0});
+    let mut rounds = 0_u32;
+    loop {
+        rounds += 1;
+        let answer = bench.invoke("copy-region", request.clone()).await.expect("a round");
+        if answer["finished"] == true {
+            break;
+        }
+        bench.wait_until(&answer).await;
+    }
+    let after = account.simulator.call_summary().await.expect("the calls are counted");
+    let copies = completed_copies(&vault).await;
+    assert_eq!(copies.len(), COPIED as usize, "every snapshot has its copy");
+    let busy: f64 = copies.iter().map(|(start, end)| end.duration_since(*start).as_secs_f64()).sum();
+    let first = copies.iter().map(|(start, _)| *start).min().expect("copies");
+    let last = copies.iter().map(|(_, end)| *end).max().expect("copies");
+    let makespan = last.duration_since(first).as_secs_f64();
+    let calls = (number(&after["total"]) - number(&before["total"])) / f64::from(COPIED);
+    let refused = number(&after["throttled"]) - number(&before["throttled"]);
+    format!(
+        "\n| copies of {COPIED} snapshots in {SLOTS} slots | measured |\n|---|---:|\n\
+         | slot occupancy (target ≥ 95 %) | {:.1} % |\n\
+         | virtual seconds ÷ the floor of {:.0} s | {:.3} |\n\
+         | EC2 calls per copied snapshot | {calls:.2} |\n\
+         | rounds per copied snapshot | {:.2} |\n\
+         | calls throttled | {refused} |\n",
+        100.0 * busy / (SLOTS * makespan),
+        busy / SLOTS,
+        makespan / (busy / SLOTS),
+        f64::from(rounds) / f64::from(COPIED),
+    )
+}
+
+/// When each copy in a vault was started and completed.
+async fn completed_copies(vault: &Vault) -> Vec<(Timestamp, Timestamp)> {
+    let moment = |time: Option<&aws_smithy_types::DateTime>| {
+        time.and_then(|time| Timestamp::from_millisecond(time.to_millis().ok()?).ok())
+    };
+    let ec2 = vault.ec2();
+    let mut pages = ec2
+        .describe_snapshots()
+        .owner_ids("self")
+        .max_results(1000)
+        .into_paginator()
+        .items()
+        .send();
+    let mut copies = Vec::new();
+    while let Some(copy) = pages.next().await {
+        let copy = copy.expect("the copies are listed");
+        let (start, end) = (moment(copy.start_time()), moment(copy.completion_time()));
+        copies.push((start.expect("a start"), end.expect("a complete copy")));
+    }
+    copies
+}
+
+fn number(value: &Value) -> f64 {
+    f64::from(u32::try_from(value.as_u64().unwrap_or(0)).unwrap_or(u32::MAX))
+}
+
 /// The exponent of growth from the first row to the last.
 fn exponent(rows: &[Row], figure: impl Fn(&Row) -> f64) -> f64 {
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
@@ -223,13 +307,13 @@ fn report(rows: &[Row]) -> String {
             row.write_units
         );
     }
-    text.push_str("\n| instances | open-job | snapshot-volumes | poll-completion | close-job |\n|---:|---:|---:|---:|---:|\n");
+    text.push_str("\n| instances | open-job | snapshot-volumes | poll-completion | apply-retention | close-job |\n|---:|---:|---:|---:|---:|---:|\n");
     for row in rows {
         let mib = |function: &str| f64::from(u32::try_from(row.peaks[function]).unwrap_or(u32::MAX)) / 1024.0;
-        let [a, b, c, d] = FUNCTIONS.map(mib);
+        let [a, b, c, d, e] = FUNCTIONS.map(mib);
         let _ = writeln!(
             text,
-            "| {} | {a:.1} MiB | {b:.1} MiB | {c:.1} MiB | {d:.1} MiB |",
+            "| {} | {a:.1} MiB | {b:.1} MiB | {c:.1} MiB | {d:.1} MiB | {e:.1} MiB |",
             row.instances
         );
     }

@@ -12,7 +12,7 @@ const KIND: &str = "BACKUP#";
 /// As many keys as one read takes.
 const READ: usize = 100;
 
-fn sk(resource: &InstanceId) -> String {
+pub(super) fn sk(resource: &InstanceId) -> String {
     format!("{KIND}{resource}")
 }
 
@@ -118,7 +118,7 @@ impl Catalog {
         }
     }
 
-    /// A page of a recovery point's backups without their configurations.
+    /// A page of a recovery point's backups, with no more of their configurations than the resources' tags.
     ///
     /// A record that is not as it should be does not hide the others: the job must end all the same.
     ///
@@ -137,8 +137,10 @@ impl Catalog {
             .table_name(&self.table)
             .key_condition_expression("pk = :pk AND begins_with(sk, :backups)")
             .projection_expression(
-                "sk, recovery_point_id, plan_id, job_id, resource_id, #batch, #status, reason, snapshots, notes",
+                "sk, recovery_point_id, plan_id, job_id, resource_id, #batch, #status, reason, snapshots, notes, \
+                 configuration.#tags",
             )
+            .expression_attribute_names("#tags", "tags")
             .expression_attribute_names("#batch", "batch")
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":pk", string(point.as_str()))

@@ -112,7 +112,7 @@ impl Catalog {
         Ok(numbers)
     }
 
-    fn query_batches(&self, point: &RecoveryPointId, manifest: &Manifest) -> QueryFluentBuilder {
+    pub(super) fn query_batches(&self, point: &RecoveryPointId, manifest: &Manifest) -> QueryFluentBuilder {
         self.client
             .query()
             .table_name(&self.table)

@@ -30,7 +30,8 @@ fn pk(job: &JobId) -> String {
 }
 
 impl Catalog {
-    /// Writes a job, its recovery point and the execution that carries them, all or nothing.
+    /// Writes a job, its recovery point and the execution that carries them, all or nothing, and has the plan looked
+    /// after by retention.
     ///
     /// # Errors
     /// The call failed, or it met another write to the same records.
@@ -55,11 +56,14 @@ impl Catalog {
             item(&execution_key, "EXECUTION", &execution)?,
         ];
         let mut transaction = self.client.transact_write_items();
-        for item in items {
+        let new = items.into_iter().map(|item| (item, Some("attribute_not_exists(pk)")));
+        // From its first recovery point on, a plan is one that retention looks after.
+        let registered = (super::retention::retention_registry_item(&job.plan_id), None);
+        for (item, condition) in new.chain([registered]) {
             let put = Put::builder()
                 .table_name(&self.table)
                 .set_item(Some(item))
-                .condition_expression("attribute_not_exists(pk)")
+                .set_condition_expression(condition.map(str::to_owned))
                 .build()
                 .map_err(|error| Failure::permanent_from(what.clone(), error))?;
             transaction = transaction.transact_items(TransactWriteItem::builder().put(put).build());

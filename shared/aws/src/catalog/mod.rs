@@ -8,19 +8,27 @@
 //! | recovery point | `PLAN#<plan>` | `<recovery point>`, so newest first is one query backwards |
 //! | backup | `<recovery point>` | `BACKUP#<instance>` |
 //! | batch | `<recovery point>` | `BATCH#<manifest>#<number>` |
+//! | plan with recovery points | `RETENTION` | `PLAN#<plan>` |
+//! | copy job | `<recovery point>` | `REPLICA#<account>#<region>` |
+//! | copy of a snapshot | `<recovery point>#<account>#<region>` | `COPY#<instance>#<snapshot>` |
+//! | who copies to a destination | `COPIERS#<account>#<region>` | `<recovery point>` |
 //!
 //! Jobs are also found by status and by day, through the indexes `jobs-by-status` and `jobs-by-time`.
 //! Every change of a status is a conditional write.
 
 mod backups;
 mod batches;
+mod copies;
 mod jobs;
 mod plans;
 mod recovery_points;
+mod removal;
+mod retention;
 
 use crate::failure::Failure;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::get_item::GetItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use holdfast_core::failure::parse_document;
 use serde::{Serialize, de::DeserializeOwned};
@@ -28,6 +36,7 @@ use std::collections::HashMap;
 
 pub use backups::BackupPage;
 pub use jobs::Opening;
+pub use retention::{HoldChange, ManifestId, PointOutcome, PointRecord, PointRecords};
 
 /// An item as `DynamoDB` holds it.
 type Item = HashMap<String, AttributeValue>;
@@ -52,16 +61,15 @@ impl Catalog {
     }
 
     async fn read<T: DeserializeOwned>(&self, what: &str, pk: &str, sk: &str) -> Result<Option<T>, Failure> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(key(pk, sk)))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| Failure::call(format!("reading {what} from the catalog"), error))?;
-        answer.item.map(|item| parse(what, item)).transpose()
+        let item = self.get(pk, sk).await;
+        let item = item.map_err(|error| Failure::call(format!("reading {what} from the catalog"), error))?;
+        item.map(|item| parse(what, item)).transpose()
+    }
+
+    async fn get(&self, pk: &str, sk: &str) -> Result<Option<Item>, SdkError<GetItemError>> {
+        let get = self.client.get_item().table_name(&self.table);
+        let get = get.set_key(Some(key(pk, sk))).consistent_read(true);
+        Ok(get.send().await?.item)
     }
 }
 

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use holdfast_core::ids::PlanId;
 use holdfast_core::job::Job;
 use holdfast_core::recovery_point::{Manifest, Outcome, RecoveryPoint};
+use holdfast_core::replica::Replica;
 
 pub(super) fn pk(plan: &PlanId) -> String {
     format!("PLAN#{plan}")
@@ -101,6 +102,29 @@ impl Catalog {
             .read(&format!("recovery point {id}"), &pk(&job.plan_id), id.as_str())
             .await?;
         Ok(found.and_then(|ended| ended.outcome))
+    }
+
+    /// The replicas of the plan that a job's recovery point was opened with, whatever else its record holds; none where
+    /// the record is not as it should be.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn replicas_of(&self, job: &Job) -> Result<Option<Vec<Replica>>, Failure> {
+        #[derive(serde::Deserialize)]
+        struct Opened {
+            plan: Replicated,
+        }
+        #[derive(serde::Deserialize)]
+        struct Replicated {
+            #[serde(default)]
+            replicas: Vec<Replica>,
+        }
+        let answer = self
+            .get(&pk(&job.plan_id), job.recovery_point_id.as_str())
+            .await
+            .map_err(|error| Failure::call(format!("reading {}", job.recovery_point_id), error))?;
+        let opened = answer.and_then(|item| parse::<Opened>("a recovery point", item).ok());
+        Ok(opened.map(|opened| opened.plan.replicas))
     }
 
     fn update_point(
