@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from holdfast_demo.errors import DemoError, wait_for
-from holdfast_demo.stack import Stack
+from holdfast_demo.stack import Stack, Vault
 
 
-def write_plan(plan_id: str, app: str, fires_at: datetime) -> dict[str, Any]:
-    """Write a plan that protects what is tagged `app`, and fires once."""
+def write_plan(plan_id: str, app: str, vaults: list[Vault], fires_at: datetime) -> dict[str, Any]:
+    """Write a plan that protects what is tagged `app`, copies it to every vault, and fires once."""
     return {
         "plan_id": plan_id,
         "description": "The shop of the demo",
@@ -19,6 +18,7 @@ def write_plan(plan_id: str, app: str, fires_at: datetime) -> dict[str, Any]:
         "tags": {"team": "shop"},
         "rpo_target_minutes": 1440,
         "retention": [{"keep": "daily", "count": 7}, {"keep": "weekly", "count": 4}],
+        "replicas": [vault.replica() for vault in vaults],
         "schedules": [{"expression": f"at({fires_at:%Y-%m-%dT%H:%M:%S})", "time_zone": "UTC"}],
     }
 
@@ -27,7 +27,7 @@ def put_plan(stack: Stack, plan_id: str, app: str) -> tuple[dict[str, Any], date
     """Save a plan that fires soon. A machine so slow that saving takes longer gets more time."""
     for ahead in (8, 20, 60):
         fires_at = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(seconds=ahead)
-        plan = write_plan(plan_id, app, fires_at)
+        plan = write_plan(plan_id, app, stack.vaults, fires_at)
         manage(stack, {"action": "put", "plan": plan})
         if datetime.now(timezone.utc) < fires_at - timedelta(seconds=2):
             return plan, fires_at
@@ -49,14 +49,7 @@ def delete_plan(stack: Stack, plan_id: str) -> None:
 
 def manage(stack: Stack, request: dict[str, Any]) -> dict[str, Any]:
     """Ask the function manage-plan."""
-    answer = stack.client("lambda").invoke(
-        FunctionName=stack.outputs.manage_plan, Payload=json.dumps(request).encode()
-    )
-    payload = json.loads(answer["Payload"].read() or b"null")
-    if answer.get("FunctionError"):
-        said = payload.get("errorMessage", payload) if isinstance(payload, dict) else payload
-        raise DemoError(f"manage-plan refused to {request['action']}: {said}. The logs are in {stack.logs}.")
-    return payload
+    return stack.invoke(stack.outputs.manage_plan, request)
 
 
 def rule_in_words(rule: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from holdfast_demo import filesystems
 from holdfast_demo.errors import DemoError
 from holdfast_demo.filesystems import BLOCK
 from holdfast_demo.scene import Scene, Volume
-from holdfast_demo.stack import Stack
+from holdfast_demo.stack import Place, Stack
 
 _ZEROS = hashlib.sha256(bytes(BLOCK)).hexdigest()
 _READERS = 4
@@ -29,6 +29,7 @@ class Verdict:
     """What was found of one snapshot."""
 
     volume: Volume
+    snapshot_id: str
     blocks: int = 0
     wrong: list[int] = field(default_factory=list)
     live_differs: bool = False
@@ -43,19 +44,21 @@ class Verdict:
         return self.blocks > 0 and not self.wrong and clean and changed_as_meant
 
 
-def prove(stack: Stack, scene: Scene, backups: list[dict[str, Any]], folder: Path) -> list[Verdict]:
-    """Look into every snapshot."""
-    snapshots = {s["volume_id"]: s["snapshot_id"] for backup in backups for s in backup["snapshots"]}
+def prove(
+    stack: Stack, scene: Scene, snapshots: dict[str, str], folder: Path, place: Place | None = None
+) -> list[Verdict]:
+    """Look into the snapshot of every volume, or into its copy in another place, as the owner there."""
     missing = [volume.title for volume in scene.volumes if volume.volume_id not in snapshots]
     if missing:
-        raise DemoError(f"The recovery point holds no snapshot of {', '.join(missing)}.")
-    return [_look_into(stack, volume, snapshots[volume.volume_id], folder) for volume in scene.volumes]
+        raise DemoError(f"There is no snapshot of {', '.join(missing)} in {place or stack.home}.")
+    ebs = stack.client("ebs", place)
+    return [_look_into(stack, ebs, volume, snapshots[volume.volume_id], folder) for volume in scene.volumes]
 
 
-def _look_into(stack: Stack, volume: Volume, snapshot_id: str, folder: Path) -> Verdict:
-    verdict = Verdict(volume)
+def _look_into(stack: Stack, ebs: Any, volume: Volume, snapshot_id: str, folder: Path) -> Verdict:
+    verdict = Verdict(volume, snapshot_id)
     image = folder / f"{snapshot_id}.img"
-    read = _read_snapshot(stack, snapshot_id, image)
+    read = _read_snapshot(ebs, snapshot_id, image)
     verdict.blocks = len(read)
     verdict.wrong = differing(volume.before, read)
     verdict.live_differs = bool(differing(volume.before, stack.simulator.blocks(volume.volume_id)))
@@ -70,9 +73,8 @@ def differing(some: dict[int, str], others: dict[int, str]) -> list[int]:
     return [i for i in sorted({*some, *others}) if some.get(i, _ZEROS) != others.get(i, _ZEROS)]
 
 
-def _read_snapshot(stack: Stack, snapshot_id: str, image: Path) -> dict[int, str]:
+def _read_snapshot(ebs: Any, snapshot_id: str, image: Path) -> dict[int, str]:
     """Read a whole snapshot through EBS direct into a sparse file; give each block's SHA-256."""
-    ebs = stack.client("ebs")
     digests: dict[int, str] = {}
 
     def fetch(block: dict[str, Any]) -> tuple[int, bytes]:
@@ -106,12 +108,12 @@ def _pages(ebs: Any, snapshot_id: str) -> Iterator[dict[str, Any]]:
 
 def print_verdicts(console: Console, verdicts: list[Verdict]) -> None:
     """Print the proof, in words as well as in signs."""
-    table = Table(title="The proof", box=box.SIMPLE_HEAD, title_justify="left")
-    for heading in ("volume", "blocks read", "snapshot and volume", "volume now", "e2fsck -fn", "a file", ""):
+    table = Table(title="The proof", box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
+    for heading in ("volume", "blocks", "snapshot and volume", "volume now", "e2fsck -fn", "a file", ""):
         table.add_column(heading, overflow="fold")
     for verdict in verdicts:
         volume = verdict.volume
-        file = f"✓ {volume.file} equal" if verdict.file_is_there else f"✗ {volume.file} differs"
+        file = f"✓ {volume.file}" if verdict.file_is_there else f"✗ {volume.file} differs"
         table.add_row(
             volume.title + (" (encrypted)" if volume.encrypted else ""),
             str(verdict.blocks),

@@ -17,12 +17,15 @@ from rich.json import JSON
 from holdfast_demo import filesystems
 from holdfast_demo.catalog import Catalog
 from holdfast_demo.errors import DemoError, wait_for
+from holdfast_demo.lived_year import LivedYear
 from holdfast_demo.plan import delete_plan, manage, put_plan
 from holdfast_demo.proof import differing, print_verdicts, prove, require_good
+from holdfast_demo.replicas import catalog_beside, hops, print_replica, prove_replica
 from holdfast_demo.report import print_recovery_point
 from holdfast_demo.scene import Scene, make_scene
 from holdfast_demo.stack import Stack
 from holdfast_demo.watch import await_end, await_execution, await_snapshots, watch_job
+from holdfast_demo.year import Pattern
 
 _PLAIN_WIDTH = 120
 
@@ -62,7 +65,9 @@ class Demo:
         filesystems.require_tools()
         self.stack = Stack()
         self.app = f"shop-{datetime.now(timezone.utc):%H%M%S}"
+        self.year = f"{self.app}-year"
         self.scene = Scene(self.stack, self.app)
+        self.catalog = Catalog(self.stack, self.app)
 
     def run(self) -> None:
         """Do all of it, and leave neither plan nor instance behind, whatever happens."""
@@ -71,9 +76,12 @@ class Demo:
             plan_saved_for = self.save_plan()
             execution = self.follow(plan_saved_for)
             self.prove_it(execution)
+            self.prove_replicas()
+            self.retire_a_year()
         except BaseException:
-            with suppress(Exception):
-                manage(self.stack, {"action": "delete", "plan_id": self.app})
+            for plan_id in (self.app, self.year):
+                with suppress(Exception):
+                    manage(self.stack, {"action": "delete", "plan_id": plan_id})
             with suppress(Exception):
                 self.scene.remove()
             raise
@@ -102,7 +110,7 @@ class Demo:
 
     def save_plan(self) -> datetime:
         """Save the plan, and note what the volumes hold before it fires."""
-        self.step("A backup plan for everything with that tag. It fires by itself in some seconds.")
+        self.step("A backup plan for everything with that tag, with two replicas. It fires by itself soon.")
         plan, fires_at = put_plan(self.stack, self.app, self.app)
         self.console.print(JSON.from_data(plan))
         self.scene.remember_blocks()
@@ -115,7 +123,9 @@ class Demo:
 
     def follow(self, fires_at: datetime) -> str:
         """Watch the job, and go on writing while its snapshots are pending."""
-        self.step("The schedule fires, the state machine runs, the functions take the snapshots.")
+        self.step(
+            "The schedule fires, the state machine runs, the functions take the snapshots and copy them."
+        )
         ahead = max(0.0, (fires_at - datetime.now(timezone.utc)).total_seconds())
         execution = await_execution(self.stack, self.app, ahead + 60)
         self.say(f"Execution {execution.rpartition(':')[2]} has started.")
@@ -129,9 +139,8 @@ class Demo:
         )
         changed = ", ".join(volume.title for volume in self.scene.volumes if volume.is_data)
         self.say(f"{changed} have other content now. The snapshots must not.")
-        self.catalog = Catalog(self.stack, self.app)
         point = wait_for("the recovery point's record", self.catalog.recovery_point, 30, self.stack.logs)
-        self.job = watch_job(self.stack, self.catalog, point["job_id"], execution, self.console)
+        self.job = watch_job(self.stack, self.catalog, point, execution, self.console)
         await_end(self.stack, execution)
         return execution
 
@@ -149,27 +158,66 @@ class Demo:
         point = self.catalog.recovery_point()
         if point is None:
             raise DemoError(f"The catalog holds no recovery point, although {execution} has ended.")
+        self.point = point
         backups = self.catalog.backups(point["recovery_point_id"])
         print_recovery_point(self.console, self.scene, point, self.job, backups)
         self.step("The proof: every block of every snapshot is read through EBS direct and compared.")
-        verdicts = prove(self.stack, self.scene, backups, self.folder)
+        snapshots = {s["volume_id"]: s["snapshot_id"] for backup in backups for s in backup["snapshots"]}
+        verdicts = prove(self.stack, self.scene, snapshots, self.folder)
         print_verdicts(self.console, verdicts)
         require_good(verdicts)
         self.say("Every snapshot equals its volume at that moment, and the file system in it is clean.")
 
+    def prove_replicas(self) -> None:
+        """Look into every copy, and at what lies beside the copies."""
+        self.step("The replicas: the same proof for every copy, read by the account that owns it.")
+        point_id = self.point["recovery_point_id"]
+        for vault in self.stack.vaults:
+            found = prove_replica(self.stack, self.scene, self.catalog, point_id, vault, self.folder)
+            print_replica(self.console, vault, *found)
+            require_good(found[0])
+            copies = {verdict.snapshot_id for verdict in found[0]}
+            for line in catalog_beside(self.stack, vault, self.app, point_id, copies):
+                self.say(line)
+        over = hops(self.stack, self.scene, point_id)
+        if not over:
+            raise DemoError("No snapshot went over a hop, although the other account may not use db's key.")
+        self.console.print()
+        for line in over:
+            self.say(line)
+        self.say(
+            "because its key is not for that account. Hops are under Holdfast's own key, and deleted by now."
+        )
+
+    def retire_a_year(self) -> None:
+        """Give a plan a recovery point for each night of the last year, and let retention run."""
+        self.step("A year of it: 365 nights of worker, under 7 daily, 4 weekly and 12 monthly.")
+        year = LivedYear(self.stack, self.scene, self.year, self.say)
+        worker = next(i for i, name in self.scene.names.items() if name == "worker")
+        year.live(self.catalog, Pattern.read(self.catalog, self.point, worker))
+        self.step("Retention: what stays of the year, and why.")
+        year.look_ahead()
+        year.hold_one()
+        year.add_strangers()
+        self.kept = year.retire(self.console)
+
     def tidy_up(self) -> None:
-        """Delete the plan and the application; the recovery point stays."""
+        """Delete the plans and the application; the recovery points stay."""
         self.step("Tidying up.")
-        delete_plan(self.stack, self.app)
+        for plan_id in (self.app, self.year):
+            delete_plan(self.stack, plan_id)
         self.scene.remove()
-        if self.catalog.recovery_point() is None:
-            raise DemoError("Deleting the plan has removed its recovery point from the catalog.")
-        self.say("The plan is deleted, and its schedule with it. Its recovery point stays.")
+        for plan_id in (self.app, self.year):
+            if Catalog(self.stack, plan_id).recovery_point() is None:
+                raise DemoError(f"Deleting the plan {plan_id} has removed its recovery points.")
+        self.say("Both plans are deleted, and the schedule with them. Their recovery points stay.")
         self.say("The instances are terminated: a recovery point needs nothing of them.")
         took = time.monotonic() - self.began
         self.console.print(
-            f"\n[bold]Done in {took:.0f} s.[/bold] A schedule fired, a state machine took one recovery point "
-            "of three instances, and each of its five snapshots was proved to be its volume's content at "
-            "that moment. README.md says how to install Holdfast in an AWS account; docs/ says more.",
+            f"\n[bold]Done in {took:.0f} s.[/bold] A schedule fired, and a state machine took one recovery "
+            "point of three instances and copied it to a second region and to a second account. Each of its "
+            "five snapshots and ten copies was proved to be its volume's content at that moment. Of a year "
+            f"of nights {self.kept} recovery points stayed, each for a reason. README.md says how to install "
+            "Holdfast in an AWS account; docs/ says more.",
             highlight=False,
         )

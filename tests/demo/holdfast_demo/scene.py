@@ -18,6 +18,7 @@ _DATA_DEVICE = "/dev/sdf"
 _BOOT_GIB, _DATA_GIB = 1, 2
 _BOOT_MIB, _DATA_MIB = 64, 128  # the file systems; the rest of a volume is empty
 _MIB = 1024 * 1024
+_COPY_SECONDS = 3
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ class Scene:
 def make_scene(stack: Stack, app: str, folder: Path, scene: Scene) -> None:
     """Make the application tagged `app`, noting in `scene` what exists so far."""
     stack.simulator.configure(snapshot_base_seconds=4, snapshot_seconds_per_gib=6)
+    for place in {stack.home, *(vault.place for vault in stack.vaults)}:
+        stack.simulator_of(place).configure(copy_base_seconds=_COPY_SECONDS)
     key = stack.client("kms").create_key(Description=f"Encrypts the orders of {app}")["KeyMetadata"]
     scene.key_arn = key["Arn"]
     ec2 = stack.client("ec2")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 import boto3
 from botocore.config import Config
 
 from holdfast_demo.errors import DemoError
+from holdfast_demo.simulator import Simulator, ask
 
 _NEEDED = (
     "AWS_ENDPOINT_URL",
@@ -21,7 +19,22 @@ _NEEDED = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_DEFAULT_REGION",
     "HOLDFAST_SIM_URL",
+    "HOLDFAST_SECOND_REGION",
+    "HOLDFAST_VAULT_REGION",
+    "HOLDFAST_VAULT_ACCOUNT",
+    "HOLDFAST_EXTERNAL_ID",
 )
+
+
+@dataclass(frozen=True)
+class Place:
+    """A region of an account."""
+
+    account: str
+    region: str
+
+    def __str__(self) -> str:
+        return f"{self.region} of account {self.account}"
 
 
 @dataclass(frozen=True)
@@ -29,8 +42,33 @@ class Outputs:
     """What the template's outputs name."""
 
     state_machine: str
+    retention_machine: str
     table: str
     manage_plan: str
+    apply_retention: str
+    seal_key: str
+
+
+@dataclass(frozen=True)
+class Vault:
+    """A place for replicas, as its template's outputs tell of it."""
+
+    place: Place
+    key_arn: str
+    bucket: str
+    role_arn: str | None = None
+    external_id: str | None = None
+
+    def replica(self) -> dict[str, Any]:
+        """Say it as a plan does."""
+        replica: dict[str, Any] = {"region": self.place.region, "kms_key_arn": self.key_arn}
+        if self.role_arn:
+            replica["account"] = {
+                "account_id": self.place.account,
+                "role_arn": self.role_arn,
+                "external_id": self.external_id,
+            }
+        return replica
 
 
 class Stack:
@@ -41,78 +79,76 @@ class Stack:
         missing = [name for name in _NEEDED if not os.environ.get(name)]
         if missing:
             raise DemoError(
-                f"Not set: {', '.join(missing)}. Start a stack with `make local`, then `. .local/env`; "
-                "or run `make demo`, which does everything."
+                f"Not set: {', '.join(missing)}. Run `make demo`, which starts a stack and deploys into it."
             )
-        self.region = os.environ["AWS_DEFAULT_REGION"]
+        region = os.environ["AWS_DEFAULT_REGION"]
         self.logs = f"{os.environ.get('HOLDFAST_STATE', '.local')}/logs"
-        self._session = boto3.Session(region_name=self.region)
+        self._session = boto3.Session(region_name=region)
         self._endpoint = os.environ["AWS_ENDPOINT_URL"]
-        self.account: str = self.client("sts").get_caller_identity()["Account"]
-        self.simulator = Simulator(os.environ["HOLDFAST_SIM_URL"], self.account, self.region)
+        self._simulator_url = os.environ["HOLDFAST_SIM_URL"]
+        self.home = Place(self.client("sts").get_caller_identity()["Account"], region)
+        self.simulator = self.simulator_of(self.home)
         self.outputs = self._outputs(os.environ.get("HOLDFAST_STACK", "holdfast"))
+        second = Place(self.home.account, os.environ["HOLDFAST_SECOND_REGION"])
+        other = Place(os.environ["HOLDFAST_VAULT_ACCOUNT"], os.environ["HOLDFAST_VAULT_REGION"])
+        self.vaults = [self._vault(second), self._vault(other)]
 
-    def client(self, service: str) -> Any:
-        """Give boto3's client of a service."""
+    def client(self, service: str, place: Place | None = None) -> Any:
+        """Give boto3's client of a service, for another place as the root user of its account."""
         config = Config(retries={"total_max_attempts": 4, "mode": "standard"}, read_timeout=120)
-        return self._session.client(service, endpoint_url=self._endpoint, config=config)
+        session = self._session
+        if place is not None and place != self.home:
+            key = place.account if place.account != self.home.account else None
+            session = boto3.Session(key, key and "any", region_name=place.region)
+        return session.client(service, endpoint_url=self._endpoint, config=config)
 
     def table(self) -> Any:
         """Give boto3's view of the catalog table."""
         return self._session.resource("dynamodb", endpoint_url=self._endpoint).Table(self.outputs.table)
 
+    def simulator_of(self, place: Place) -> Simulator:
+        """Give the world behind the EC2 of a place."""
+        return Simulator(self._simulator_url, place.account, place.region)
+
+    def invoke(self, function: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Invoke a function; what it refuses ends the demo."""
+        answer = self.client("lambda").invoke(FunctionName=function, Payload=json.dumps(request).encode())
+        payload = json.loads(answer["Payload"].read() or b"null")
+        if answer.get("FunctionError"):
+            said = payload.get("errorMessage", payload) if isinstance(payload, dict) else payload
+            raise DemoError(
+                f"{function} refused to {request['action']}: {said}. The logs are in {self.logs}."
+            )
+        return payload
+
+    def make_waits_virtual(self, on: bool) -> None:
+        """Let the state machines' waits move the simulator's clock instead of taking time, or not."""
+        ask("POST", f"{self._endpoint}/_holdfast/virtual-time", {"account": self.home.account, "on": on})
+
     def _outputs(self, name: str) -> Outputs:
-        stacks = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-        found = {o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", [])}
-
-        def output(part: str) -> str:
-            for key, value in found.items():
-                if part.lower() in key.lower():
-                    return value
-            raise DemoError(f"The stack {name} has no output named like {part}; it has {', '.join(found)}.")
-
-        return Outputs(output("StateMachine"), output("Table"), output("ManagePlan"))
-
-
-class Simulator:
-    """One account's world behind the EC2 that AWS clients see."""
-
-    def __init__(self, url: str, account: str, region: str) -> None:
-        """Remember whose world it is."""
-        self._url = url.rstrip("/")
-        self._whose = {"account": account, "region": region}
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-    def ask(self, method: str, route: str, body: object = None, **query: object) -> Any:
-        """Ask one of the simulator's own routes. Bytes are sent as they are, everything else as JSON."""
-        raw = isinstance(body, bytes)
-        data = body if raw or body is None else json.dumps(body).encode()
-        kind = "application/octet-stream" if raw else "application/json"
-        request = urllib.request.Request(
-            f"{self._url}/_sim/{route}?{urlencode({**self._whose, **query})}",
-            data,  # type: ignore[arg-type]
-            {"Content-Type": kind},
-            method=method,
+        found = self._outputs_of(name, self.home)
+        return Outputs(
+            found["BackupStateMachineArn"],
+            found["RetentionStateMachineArn"],
+            found["TableName"],
+            found["ManagePlanFunctionName"],
+            found["ApplyRetentionFunctionName"],
+            found["SealKeyArn"],
         )
-        try:
-            with self._opener.open(request, timeout=120) as answer:
-                content = answer.read()
-        except urllib.error.HTTPError as error:
-            said = error.read().decode(errors="replace")
-            raise DemoError(f"The EC2 simulator refused {method} {route}: {error.code} {said}") from error
-        except OSError as error:
-            raise DemoError(f"The EC2 simulator does not answer at {self._url}: {error}") from error
-        return json.loads(content) if content else None
 
-    def configure(self, **settings: object) -> None:
-        """Turn some of its settings."""
-        self.ask("POST", "settings", settings)
+    def _vault(self, place: Place) -> Vault:
+        found = self._outputs_of(os.environ.get("HOLDFAST_VAULT_STACK", "holdfast-vault"), place)
+        role = found.get("VaultRoleArn") if place.account != self.home.account else None
+        secret = os.environ["HOLDFAST_EXTERNAL_ID"] if role else None
+        return Vault(place, found["VaultKeyArn"], found["CatalogBucketName"], role, secret)
 
-    def write(self, volume_id: str, offset: int, data: bytes) -> None:
-        """Write to a volume, as its instance would."""
-        self.ask("PUT", f"volumes/{volume_id}/content", data, offset=offset)
+    def _outputs_of(self, name: str, place: Place) -> dict[str, str]:
+        stacks = self.client("cloudformation", place).describe_stacks(StackName=name)["Stacks"]
+        return _Found((o["OutputKey"], o["OutputValue"]) for o in stacks[0].get("Outputs", []))
 
-    def blocks(self, volume_id: str) -> dict[int, str]:
-        """Give the SHA-256 of each 512 KiB block of a volume that holds data, as it is now."""
-        digest = self.ask("GET", f"volumes/{volume_id}/digest")
-        return {int(index): sha256 for index, sha256 in digest["blocks"]}
+
+class _Found(dict[str, str]):
+    """A stack's outputs."""
+
+    def __missing__(self, key: str) -> str:
+        raise DemoError(f"The deployed stack has no output {key}; it has {', '.join(self)}.")

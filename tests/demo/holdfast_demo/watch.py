@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 
 from holdfast_demo.catalog import ENDED, Catalog
 from holdfast_demo.errors import DemoError, wait_for
+from holdfast_demo.progress import Progress
 from holdfast_demo.stack import Stack
 
 _BROKEN = ("FAILED", "TIMED_OUT", "ABORTED")
@@ -52,18 +54,22 @@ def await_snapshots(stack: Stack, plan_id: str, count: int, execution: str) -> l
 
 
 def watch_job(
-    stack: Stack, catalog: Catalog, job_id: str, execution: str, console: Console
+    stack: Stack, catalog: Catalog, point: dict[str, Any], execution: str, console: Console
 ) -> dict[str, Any]:
-    """Show a job's progress, as the catalog tells it, until the job has ended; give its record."""
+    """Show how far a recovery point's job is, as the catalog tells it, until its end; give its record."""
     show = _watch_bar if console.is_terminal else _watch_lines
+    job_id, replicas = point["job_id"], len(point["plan"].get("replicas", []))
 
-    def look() -> dict[str, Any]:
-        job = catalog.job(job_id)
-        if job.get("status") not in ENDED:
+    def look() -> Progress:
+        # Copies first: those of a job that has ended have ended too.
+        copy_jobs = catalog.copy_jobs(point["recovery_point_id"])
+        seen = Progress(catalog.job(job_id), replicas, copy_jobs)
+        if seen.status not in ENDED:
             _raise_if_broken(stack, execution)
-        return job
+            return seen
+        return Progress(seen.job, replicas, catalog.copy_jobs(point["recovery_point_id"]))
 
-    job = show(console, look, f"job {job_id} to end. The logs are in {stack.logs}")
+    job = show(console, look, f"job {job_id} to end. The logs are in {stack.logs}").job
     if job["status"] != "COMPLETED":
         raise DemoError(
             f"The job ended as {job['status']}: {job.get('message', 'no message')}. Logs: {stack.logs}."
@@ -71,56 +77,43 @@ def watch_job(
     return job
 
 
-def _looks(look: Callable[[], dict[str, Any]], what: str):
+def _looks(look: Callable[[], Progress], what: str) -> Iterator[Progress]:
     deadline = time.monotonic() + _JOB_SECONDS
     while time.monotonic() < deadline:
-        job = look()
-        yield job
-        if job.get("status") in ENDED:
+        seen = look()
+        yield seen
+        if seen.status in ENDED:
             return
         time.sleep(0.5)
     raise DemoError(f"Waited {_JOB_SECONDS} s in vain for {what}.")
 
 
-def _in_words(job: dict[str, Any]) -> str:
-    progress = job.get("progress", {})
-    started, completed, failed = (int(progress.get(name, 0)) for name in ("started", "completed", "failed"))
-    words = f"{job.get('status', 'not there')}: {started} snapshots started, {completed} complete"
-    return words + (f", {failed} failed" if failed else "")
-
-
-def _percent(job: dict[str, Any]) -> int:
-    return 100 if job.get("status") == "COMPLETED" else int(job.get("progress", {}).get("percent", 0))
-
-
-def _watch_bar(console: Console, look: Callable[[], dict[str, Any]], what: str) -> dict[str, Any]:
-    job: dict[str, Any] = {}
+def _watch_bar(console: Console, look: Callable[[], Progress], what: str) -> Progress:
     columns = (
         SpinnerColumn(),
-        BarColumn(40),
+        BarColumn(24),
         TextColumn("{task.percentage:>3.0f} %"),
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("", total=100)
-        for job in _looks(look, what):
-            progress.update(bar, completed=_percent(job), description=_in_words(job))
-    return job
+    with Bar(*columns, console=console) as bars:
+        bar = bars.add_task("", total=100)
+        for seen in _looks(look, what):
+            bars.update(bar, completed=seen.percent(), description=seen.in_words())
+    return seen
 
 
-def _watch_lines(console: Console, look: Callable[[], dict[str, Any]], what: str) -> dict[str, Any]:
-    job: dict[str, Any] = {}
+def _watch_lines(console: Console, look: Callable[[], Progress], what: str) -> Progress:
     last = ""
-    for job in _looks(look, what):
-        line = f"  {_percent(job):>3} %  {_in_words(job)}"
+    for seen in _looks(look, what):
+        line = f"  {seen.percent():>3} %  {seen.in_words()}"
         if line != last:
-            console.print(line)
+            console.print(line, highlight=False)
             last = line
-    return job
+    return seen
 
 
-def await_end(stack: Stack, execution: str) -> None:
+def await_end(stack: Stack, execution: str, seconds: float = 60) -> None:
     """Wait until the execution itself has ended well."""
     states = stack.client("stepfunctions")
 
@@ -128,7 +121,7 @@ def await_end(stack: Stack, execution: str) -> None:
         _raise_if_broken(stack, execution)
         return states.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
 
-    wait_for("the execution to end", succeeded, 60, stack.logs)
+    wait_for("the execution to end", succeeded, seconds, stack.logs)
 
 
 def _raise_if_broken(stack: Stack, execution: str) -> None:
