@@ -10,7 +10,9 @@ use aws_config::SdkConfig;
 use holdfast_aws::seal::derive_seal_key;
 use holdfast_aws::vault::{VaultCatalog, s3_client};
 use holdfast_core::backup::{Backup, BackupSnapshot, BackupStatus};
-use holdfast_core::ids::{InstanceId, Occasion, PlanId, RecoveryPointId, SnapshotId, VolumeId, derive_run_ids};
+use holdfast_core::ids::{
+    InstanceId, Occasion, PlanId, RecoveryPointId, SnapshotId, VolumeId, derive_run_ids,
+};
 use holdfast_core::job::{Job, JobStatus, Progress};
 use holdfast_core::pacing::cut_batches;
 use holdfast_core::plan::BackupPlan;
@@ -89,11 +91,17 @@ pub fn plan(rules: &Value) -> BackupPlan {
 /// # Panics
 /// The local stack does not answer as it should.
 pub async fn write_points(account: &Account, plan: &BackupPlan, drafts: &[Draft]) -> Vec<Written> {
-    let count: usize = drafts.iter().map(|draft| draft.good.len() + draft.failed.len()).sum();
+    let count: usize = drafts
+        .iter()
+        .map(|draft| draft.good.len() + draft.failed.len())
+        .sum();
     let mut snapshots = make_snapshots(account, count).await.into_iter();
     let mut written = Vec::new();
     for draft in drafts {
-        let of_point: Vec<BackupSnapshot> = snapshots.by_ref().take(draft.good.len() + draft.failed.len()).collect();
+        let of_point: Vec<BackupSnapshot> = snapshots
+            .by_ref()
+            .take(draft.good.len() + draft.failed.len())
+            .collect();
         written.push(write_point(account, plan, draft, of_point).await);
     }
     written
@@ -105,7 +113,10 @@ async fn make_snapshots(account: &Account, count: usize) -> Vec<BackupSnapshot> 
         .post("scene/snapshots", json!({"count": count}))
         .await
         .expect("the simulator makes snapshots");
-    let known = simulator.ask(Method::GET, "snapshots", None).await.expect("the simulator lists them");
+    let known = simulator
+        .ask(Method::GET, "snapshots", None)
+        .await
+        .expect("the simulator lists them");
     let volumes: BTreeMap<&str, &str> = known
         .as_array()
         .into_iter()
@@ -133,7 +144,9 @@ async fn write_point(
     let (job, point) = records(plan, draft);
     let (id, catalog) = (point.recovery_point_id.clone(), account.catalog());
     let sealing = account.functions(&KillSwitch::never()).snapshot_volumes;
-    let key = derive_seal_key(&sealing.kms, &sealing.seal_key_id, &id).await.expect("a seal's key");
+    let key = derive_seal_key(&sealing.kms, &sealing.seal_key_id, &id)
+        .await
+        .expect("a seal's key");
     let instances: Vec<InstanceId> = draft.good.iter().chain(&draft.failed).cloned().collect();
     let mut backups = Vec::new();
     for (number, (resource, snapshot)) in instances.iter().zip(&snapshots).enumerate() {
@@ -147,13 +160,21 @@ async fn write_point(
         };
         let tags = identity.to_tags(&key).expect("sealed tags");
         let tags = json!({"resource_id": snapshot.snapshot_id, "tags": tags});
-        account.simulator.post("tags", tags).await.expect("the simulator takes tags");
+        account
+            .simulator
+            .post("tags", tags)
+            .await
+            .expect("the simulator takes tags");
         let backup = Backup {
             status: BackupStatus::Completed,
             snapshots: vec![snapshot.clone()],
             ..Backup::intend(&id, &plan.plan_id, &job.job_id, resource, Some(0))
         };
-        backups.push(if number < draft.good.len() { backup } else { backup.failed("it broke") });
+        backups.push(if number < draft.good.len() {
+            backup
+        } else {
+            backup.failed("it broke")
+        });
     }
     if let Some(manifest) = &point.manifest {
         let batches = cut_batches(&id, &instances);
@@ -163,7 +184,10 @@ async fn write_point(
     catalog.open_job(&job, &point).await.expect("a job and its point");
     Written {
         id,
-        snapshots: snapshots.iter().map(|snapshot| snapshot.snapshot_id.to_string()).collect(),
+        snapshots: snapshots
+            .iter()
+            .map(|snapshot| snapshot.snapshot_id.to_string())
+            .collect(),
     }
 }
 
@@ -228,7 +252,10 @@ pub async fn apply(bench: &mut Bench<'_>) -> Vec<Value> {
     let mut answers = Vec::new();
     while answers.len() < 1_000 {
         let request = json!({"action": "apply", "plan_id": "nightly"});
-        let answer = bench.invoke("apply-retention", request).await.expect("retention is applied");
+        let answer = bench
+            .invoke("apply-retention", request)
+            .await
+            .expect("retention is applied");
         answers.push(answer.clone());
         if answer["finished"] == true {
             return answers;
@@ -246,7 +273,10 @@ pub async fn apply(bench: &mut Bench<'_>) -> Vec<Value> {
 pub fn retention_machine() -> StateMachine {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../statemachines/retention.asl.json");
     let text = std::fs::read_to_string(path).expect("the state machine's file is there");
-    let name = ("ApplyRetentionFunctionArn".to_owned(), "apply-retention".to_owned());
+    let name = (
+        "ApplyRetentionFunctionArn".to_owned(),
+        "apply-retention".to_owned(),
+    );
     StateMachine::parse(&text, &BTreeMap::from([name])).expect("the state machine's file can be read")
 }
 
@@ -272,8 +302,15 @@ pub async fn audit_retention(account: &Account) -> Left {
     let mut left = Left::default();
     for point in catalog.list_recovery_points(&plan_id).await.expect("points") {
         let id = &point.recovery_point_id;
-        let there = account.simulator.snapshots(tags::RECOVERY_POINT, id.as_str()).await.expect("snapshots");
-        let there: Vec<&str> = there.iter().map(|snapshot| snapshot.snapshot_id.as_str()).collect();
+        let there = account
+            .simulator
+            .snapshots(tags::RECOVERY_POINT, id.as_str())
+            .await
+            .expect("snapshots");
+        let there: Vec<&str> = there
+            .iter()
+            .map(|snapshot| snapshot.snapshot_id.as_str())
+            .collect();
         let backups = catalog.page_of_backups(id, None).await.expect("backups").backups;
         match point.retirement.map(|retirement| retirement.ended_at) {
             Some(Some(_)) => {
@@ -341,14 +378,20 @@ pub async fn write_replicas(
                 status: BackupStatus::Completed,
                 ..Backup::intend(&id, &plan.plan_id, &job.job_id, resource, Some(0))
             };
-            backups.push(VaultBackup { backup, copies: vec![copy] });
+            backups.push(VaultBackup {
+                backup,
+                copies: vec![copy],
+            });
         }
         let mut leftovers = Vec::new();
         for resource in &draft.failed {
             let copy = make_copy(vault, &point, resource, now.duration_since(copied_at)).await;
             leftovers.push(copy.snapshot_id);
         }
-        let copies = backups.iter().flat_map(|backup| &backup.copies).map(|copy| &copy.snapshot_id);
+        let copies = backups
+            .iter()
+            .flat_map(|backup| &backup.copies)
+            .map(|copy| &copy.snapshot_id);
         let snapshots = copies.chain(&leftovers).map(ToString::to_string).collect();
         let mut replica = VaultPoint {
             recovery_point_id: id.clone(),
@@ -376,16 +419,26 @@ pub async fn write_replicas(
     written
 }
 
-async fn make_copy(vault: &Vault, point: &RecoveryPoint, resource: &InstanceId, age: SignedDuration) -> VaultCopy {
+async fn make_copy(
+    vault: &Vault,
+    point: &RecoveryPoint,
+    resource: &InstanceId,
+    age: SignedDuration,
+) -> VaultCopy {
     let source = "snap-0123456789abcdef0";
     let tags = json!({
         tags::PLAN: point.plan_id, tags::RECOVERY_POINT: point.recovery_point_id,
         tags::RESOURCE: resource, tags::SOURCE_SNAPSHOT: source,
     });
     let scene = json!({"count": 1, "tags": tags, "spread_seconds": age.as_secs_f64()});
-    let made = vault.simulator.post("scene/snapshots", scene).await.expect("the simulator makes a copy");
+    let made = vault
+        .simulator
+        .post("scene/snapshots", scene)
+        .await
+        .expect("the simulator makes a copy");
     VaultCopy {
-        snapshot_id: SnapshotId::try_from(made["snapshot_ids"][0].as_str().unwrap_or_default()).expect("an id"),
+        snapshot_id: SnapshotId::try_from(made["snapshot_ids"][0].as_str().unwrap_or_default())
+            .expect("an id"),
         source_snapshot_id: SnapshotId::try_from(source).expect("an id"),
         volume_id: VolumeId::try_from("vol-0123456789abcdef0").expect("an id"),
     }
@@ -396,8 +449,21 @@ async fn make_copy(vault: &Vault, point: &RecoveryPoint, resource: &InstanceId, 
 /// # Panics
 /// The simulator does not answer.
 pub async fn still_there(simulator: &crate::simulator::Simulator, snapshots: &[String]) -> Vec<String> {
-    let known = simulator.ask(Method::GET, "snapshots", None).await.expect("the simulator lists snapshots");
-    let there = known.as_array().into_iter().flatten().filter(|snapshot| snapshot["deleted"] == false);
-    let there: Vec<&str> = there.filter_map(|snapshot| snapshot["snapshot_id"].as_str()).collect();
-    snapshots.iter().filter(|id| there.contains(&id.as_str())).cloned().collect()
+    let known = simulator
+        .ask(Method::GET, "snapshots", None)
+        .await
+        .expect("the simulator lists snapshots");
+    let there = known
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|snapshot| snapshot["deleted"] == false);
+    let there: Vec<&str> = there
+        .filter_map(|snapshot| snapshot["snapshot_id"].as_str())
+        .collect();
+    snapshots
+        .iter()
+        .filter(|id| there.contains(&id.as_str()))
+        .cloned()
+        .collect()
 }

@@ -11,7 +11,9 @@ use holdfast_aws::retention_report::{RetentionCounts, write_retention_metrics};
 use holdfast_core::message::{ApplyRetentionResponse, GoneResource};
 use holdfast_core::pacing::whole_seconds;
 use holdfast_core::recovery_point::Retirement;
-use holdfast_core::retiring::{BURST, Findings, LastBackup, PlanHistory, refilled_at, why_it_goes};
+use holdfast_core::retiring::{
+    BURST, Findings, KnownPoint, LastBackup, PlanHistory, refilled_at, why_it_goes,
+};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -85,17 +87,16 @@ impl ApplyRetention {
         decide(history, &findings, now)?;
 
         let mut round = Round::new();
-        for point in history.points.iter().rev() {
-            let Some(retirement) = &point.retirement else {
-                continue;
-            };
-            if round.is_spent() {
-                round.open = true;
-                break;
-            }
-            self.let_go(history, point, retirement, &mut round, now).await?;
-        }
-        if !round.is_spent() {
+        let leaving: Vec<(&KnownPoint, &Retirement)> = history
+            .points
+            .iter()
+            .rev()
+            .filter_map(|point| Some((point, point.retirement.as_ref()?)))
+            .collect();
+        self.let_go(history, &leaving, &mut round, now).await?;
+        if round.is_spent() {
+            round.open |= decide(history, &findings, now)?.going().next().is_some();
+        } else {
             self.retire(history, &mut findings, &mut round, now).await?;
         }
         let decided = decide(history, &findings, now)?;
@@ -138,20 +139,21 @@ impl ApplyRetention {
         now: Timestamp,
     ) -> Result<(), Failure> {
         let candidates: Vec<usize> = decide(history, findings, now)?.going().collect();
-        let (mut examined, mut named) = (0, 0);
-        for place in candidates {
-            if named >= round.room || examined == EXAMINED {
+        let mut candidates = candidates.as_slice();
+        let (mut examined, mut free) = (0, 0);
+        while !candidates.is_empty() {
+            if free >= round.room || examined >= EXAMINED {
                 round.open = true;
                 break;
             }
-            let Some(point) = history.points.get(place) else {
-                continue;
-            };
-            let found = self.examine(history, point).await?;
-            findings.protections.insert(place, found.protections);
-            examined += 1;
-            if found.protections.is_empty() {
-                named += found.snapshots;
+            let found = self.examine(history, candidates, round.room - free).await?;
+            candidates = candidates.get(found.len()..).unwrap_or_default();
+            examined += found.len();
+            for (place, found) in found {
+                findings.protections.insert(place, found.protections);
+                if found.protections.is_empty() {
+                    free += found.snapshots;
+                }
             }
         }
         let decided = decide(history, findings, now)?;
@@ -180,14 +182,11 @@ impl ApplyRetention {
                 round.open = true;
             }
         }
-        for (point, retirement) in intended {
-            if round.is_spent() {
-                round.open = true;
-                break;
-            }
-            self.let_go(history, point, &retirement, round, now).await?;
-        }
-        Ok(())
+        let intended: Vec<(&KnownPoint, &Retirement)> = intended
+            .iter()
+            .map(|(point, retirement)| (*point, retirement))
+            .collect();
+        self.let_go(history, &intended, round, now).await
     }
 }
 

@@ -86,7 +86,10 @@ impl ApplyRetention {
         let mut after = None;
         loop {
             let page = self.ledger.named(history, point, after.as_ref()).await?;
-            let backups = page.backups.into_iter().filter(|backup| backup.resource.is_some());
+            let backups = page
+                .backups
+                .into_iter()
+                .filter(|backup| backup.resource.is_some());
             named.extend(backups.flat_map(|backup| backup.snapshots));
             after = page.next;
             if after.is_none() {

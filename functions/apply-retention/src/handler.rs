@@ -180,11 +180,7 @@ fn check_reason(reason: &str) -> Result<(), Failure> {
 }
 
 /// Decides, as a function fails: rules that cannot be taken are for somebody to change.
-fn decide<'a>(
-    history: &'a PlanHistory,
-    findings: &Findings,
-    now: Timestamp,
-) -> Result<Decided<'a>, Failure> {
+fn decide<'a>(history: &'a PlanHistory, findings: &Findings, now: Timestamp) -> Result<Decided<'a>, Failure> {
     decide_points(history, findings, now)
         .map_err(|cannot| Failure::permanent_from(format!("plan {}", history.plan_id), cannot))
 }

@@ -149,10 +149,7 @@ impl Ledger {
             // There the intent and a hold exclude each other.
             Self::Table(_) => Ok(true),
             Self::Vault(vault) => {
-                let hold = vault
-                    .catalog
-                    .find_hold(plan_id, &point.recovery_point_id)
-                    .await?;
+                let hold = vault.catalog.find_hold(plan_id, &point.recovery_point_id).await?;
                 Ok(hold.is_none())
             }
         }

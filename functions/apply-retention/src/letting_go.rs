@@ -26,11 +26,9 @@ const REASON: usize = 240;
 
 /// One point on its way out.
 struct Going<'a> {
-    history: &'a PlanHistory,
     point: &'a KnownPoint,
     retirement: &'a Retirement,
     proof: Proof,
-    now: Timestamp,
     /// Snapshots of which nothing is left.
     gone: BTreeSet<SnapshotId>,
     /// Snapshots that stay for now, and why.
@@ -43,103 +41,132 @@ struct Going<'a> {
     unreadable: u32,
 }
 
+/// Some backups of some points, with about as many snapshots as may still be deleted.
+#[derive(Default)]
+struct Lot {
+    /// Each with the place of its point.
+    backups: Vec<(usize, NamedBackup)>,
+    snapshots: usize,
+}
+
 impl ApplyRetention {
-    /// Deletes what can be deleted of a recovery point that is to go, as much as there is room for.
+    /// Deletes what can be deleted of recovery points that are to go, in their order, as much as there is room for.
+    ///
+    /// What needs the snapshots is looked up for many points together: a plan may have many points of few snapshots.
     pub(crate) async fn let_go(
         &self,
         history: &PlanHistory,
-        point: &KnownPoint,
-        retirement: &Retirement,
+        points: &[(&KnownPoint, &Retirement)],
         round: &mut Round,
         now: Timestamp,
     ) -> Result<(), Failure> {
-        if !self.ledger.is_free(&history.plan_id, point).await? {
-            return Ok(());
-        }
-        let mut going = Going {
-            history,
-            point,
-            retirement,
-            proof: self.ledger.proof(point).await?,
-            now,
-            gone: BTreeSet::new(),
-            deferred: BTreeMap::new(),
-            open: false,
-            is_through: false,
-            unreadable: 0,
-        };
-        let mut after = None;
-        'pages: loop {
-            let page = self.ledger.named(history, point, after.as_ref()).await?;
-            going.unreadable += page.unreadable;
-            for backups in chunks(page.backups) {
-                if round.is_spent() {
-                    going.open = true;
-                    break 'pages;
-                }
-                self.let_backups_go(&mut going, &backups, round).await?;
-            }
-            after = page.next;
-            if after.is_none() {
-                going.is_through = true;
+        let mut going: Vec<Going<'_>> = Vec::new();
+        let mut lot = Lot::default();
+        'points: for (point, retirement) in points {
+            if round.is_spent() {
+                round.open = true;
                 break;
             }
+            if !self.ledger.is_free(&history.plan_id, point).await? {
+                continue;
+            }
+            let place = going.len();
+            going.push(Going::new(point, retirement, self.ledger.proof(point).await?));
+            let mut after = None;
+            loop {
+                let page = self.ledger.named(history, point, after.as_ref()).await?;
+                going[place].unreadable += page.unreadable;
+                for backup in page.backups {
+                    if lot.is_full(&backup, round) {
+                        let lot = std::mem::take(&mut lot);
+                        self.let_lot_go(history, &mut going, lot, round, now).await?;
+                        if round.is_spent() {
+                            going[place].open = true;
+                            break 'points;
+                        }
+                    }
+                    lot.snapshots += backup.snapshots.len();
+                    lot.backups.push((place, backup));
+                }
+                after = page.next;
+                if after.is_none() {
+                    going[place].is_through = true;
+                    break;
+                }
+            }
         }
-        self.write_down(going, round).await
+        if !round.is_spent() {
+            self.let_lot_go(history, &mut going, lot, round, now).await?;
+        }
+        for going in going {
+            self.write_down(history, going, round, now).await?;
+        }
+        Ok(())
     }
 
-    /// Works on some backups with at most 200 snapshots, or on one with more.
-    async fn let_backups_go(
+    async fn let_lot_go(
         &self,
-        going: &mut Going<'_>,
-        backups: &[NamedBackup],
+        history: &PlanHistory,
+        going: &mut [Going<'_>],
+        lot: Lot,
         round: &mut Round,
+        now: Timestamp,
     ) -> Result<(), Failure> {
-        let ids: Vec<SnapshotId> = backups
+        let named = lot
+            .backups
             .iter()
-            .flat_map(|backup| &backup.snapshots)
-            .cloned()
-            .collect();
+            .flat_map(|(place, backup)| backup.snapshots.iter().map(|id| (*place, id.clone())));
+        let named: Vec<(usize, SnapshotId)> = named.collect();
         let mut condemned = Vec::new();
-        for ids in ids.chunks(IDS) {
-            let needs = self.find_needs(ids).await?;
-            condemned.extend(going.judge(ids, &needs));
+        for named in named.chunks(IDS) {
+            let ids: Vec<SnapshotId> = named.iter().map(|(_, id)| id.clone()).collect();
+            let needs = self.find_needs(&ids).await?;
+            for (place, id) in named {
+                if going[*place].condemns(history, id, &needs, now) {
+                    condemned.push((*place, id.clone()));
+                }
+            }
         }
         // What is deferred already comes last: it must not keep the bucket from the others.
-        condemned.sort_by_key(|id| going.retirement.deferred.contains_key(id));
-        if condemned.len() > round.room {
-            condemned.truncate(round.room);
-            going.open = true;
+        condemned.sort_by_key(|(place, id)| going[*place].retirement.deferred.contains_key(id));
+        for (place, _) in condemned.split_off(round.room.min(condemned.len())) {
+            going[place].open = true;
         }
         self.delete(going, condemned, round).await;
-        let done: Vec<InstanceId> = backups
-            .iter()
-            .filter(|backup| backup.snapshots.iter().all(|id| going.gone.contains(id)))
-            .filter_map(|backup| backup.resource.clone())
-            .collect();
-        if done.is_empty() {
-            return Ok(());
+        for (place, going) in going.iter().enumerate() {
+            let done: Vec<InstanceId> = lot
+                .backups
+                .iter()
+                .filter(|(of, backup)| {
+                    *of == place && backup.snapshots.iter().all(|id| going.gone.contains(id))
+                })
+                .filter_map(|(_, backup)| backup.resource.clone())
+                .collect();
+            if !done.is_empty() {
+                self.ledger
+                    .delete_backups(&history.plan_id, going.point, &done)
+                    .await?;
+            }
         }
-        self.ledger
-            .delete_backups(&going.history.plan_id, going.point, &done)
-            .await
+        Ok(())
     }
 
-    async fn delete(&self, going: &mut Going<'_>, condemned: Vec<SnapshotId>, round: &mut Round) {
+    async fn delete(&self, going: &mut [Going<'_>], condemned: Vec<(usize, SnapshotId)>, round: &mut Round) {
         let is_empty = &AtomicBool::new(round.throttled);
         let mut deletions = stream::iter(condemned)
-            .map(|id| async move {
+            .map(|(place, id)| async move {
                 if is_empty.load(Ordering::Relaxed) {
-                    return (id, None);
+                    return (place, id, None);
                 }
                 let deletion = delete_snapshot(&self.ec2, &id).await;
                 if deletion == Deletion::Throttled {
                     is_empty.store(true, Ordering::Relaxed);
                 }
-                (id, Some(deletion))
+                (place, id, Some(deletion))
             })
             .buffer_unordered(CONCURRENCY);
-        while let Some((id, deletion)) = deletions.next().await {
+        while let Some((place, id, deletion)) = deletions.next().await {
+            let going = &mut going[place];
             if deletion.is_some() {
                 round.asked += 1;
                 round.room = round.room.saturating_sub(1);
@@ -165,14 +192,20 @@ impl ApplyRetention {
     }
 
     /// Writes down what became of the point.
-    async fn write_down(&self, going: Going<'_>, round: &mut Round) -> Result<(), Failure> {
-        let (plan_id, point) = (&going.history.plan_id, going.point);
+    async fn write_down(
+        &self,
+        history: &PlanHistory,
+        going: Going<'_>,
+        round: &mut Round,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        let (plan_id, point) = (&history.plan_id, going.point);
         let before = &going.retirement.deferred;
         let mut deferred = going.deferred;
         let new = deferred.keys().filter(|id| !before.contains_key(id)).count();
         round.counts.deferred += u32::try_from(new).unwrap_or(u32::MAX);
         if going.is_through && !going.open && deferred.is_empty() && going.unreadable == 0 {
-            if self.ledger.end(plan_id, point, going.retirement, going.now).await? {
+            if self.ledger.end(plan_id, point, going.retirement, now).await? {
                 round.counts.retired += 1;
                 tracing::info!(plan = %plan_id, recovery_point = %point.recovery_point_id, "a recovery point is gone");
             }
@@ -201,33 +234,43 @@ impl ApplyRetention {
     }
 }
 
-impl Going<'_> {
-    /// Judges snapshots by what needs them. Gives those that are to be deleted.
-    fn judge(&mut self, ids: &[SnapshotId], needs: &Needs) -> Vec<SnapshotId> {
-        let mut condemned = Vec::new();
-        for id in ids {
-            if let Some(why) = &needs.incomplete {
-                // Whether it is there at all may be what is not known.
-                self.defer(id.clone(), why);
-                continue;
-            }
-            let facts = needs.listed.get(id).map(|listed| SnapshotFacts {
-                is_ours: self
-                    .proof
-                    .is_ours(listed, &self.history.plan_id, &self.point.recovery_point_id),
-                image: needs.images.get(id).map(String::as_str),
-                lock: needs.locks.get(id).map(String::as_str),
-                old_enough_at: self.proof.old_enough_at(listed),
-            });
-            match judge_snapshot(facts, self.now) {
-                Deed::Done => {
-                    self.gone.insert(id.clone());
-                }
-                Deed::Delete => condemned.push(id.clone()),
-                Deed::Defer(why) => self.defer(id.clone(), &why),
-            }
+impl<'a> Going<'a> {
+    fn new(point: &'a KnownPoint, retirement: &'a Retirement, proof: Proof) -> Self {
+        Self {
+            point,
+            retirement,
+            proof,
+            gone: BTreeSet::new(),
+            deferred: BTreeMap::new(),
+            open: false,
+            is_through: false,
+            unreadable: 0,
         }
-        condemned
+    }
+
+    /// Judges a snapshot by what needs it. Says whether it is to be deleted.
+    fn condemns(&mut self, history: &PlanHistory, id: &SnapshotId, needs: &Needs, now: Timestamp) -> bool {
+        if let Some(why) = &needs.incomplete {
+            // Whether it is there at all may be what is not known.
+            self.defer(id.clone(), why);
+            return false;
+        }
+        let facts = needs.listed.get(id).map(|listed| SnapshotFacts {
+            is_ours: self
+                .proof
+                .is_ours(listed, &history.plan_id, &self.point.recovery_point_id),
+            image: needs.images.get(id).map(String::as_str),
+            lock: needs.locks.get(id).map(String::as_str),
+            old_enough_at: self.proof.old_enough_at(listed),
+        });
+        match judge_snapshot(facts, now) {
+            Deed::Delete => return true,
+            Deed::Done => {
+                self.gone.insert(id.clone());
+            }
+            Deed::Defer(why) => self.defer(id.clone(), &why),
+        }
+        false
     }
 
     fn defer(&mut self, id: SnapshotId, why: &str) {
@@ -238,19 +281,9 @@ impl Going<'_> {
     }
 }
 
-/// Cuts backups into groups that one lookup takes.
-fn chunks(backups: Vec<NamedBackup>) -> Vec<Vec<NamedBackup>> {
-    let mut chunks: Vec<Vec<NamedBackup>> = Vec::new();
-    let mut snapshots = 0;
-    for backup in backups {
-        snapshots += backup.snapshots.len();
-        match chunks.last_mut() {
-            Some(chunk) if snapshots <= IDS => chunk.push(backup),
-            _ => {
-                snapshots = backup.snapshots.len();
-                chunks.push(vec![backup]);
-            }
-        }
+impl Lot {
+    /// Whether one more backup is too much for one lookup, or for what may still be deleted.
+    fn is_full(&self, next: &NamedBackup, round: &Round) -> bool {
+        !self.backups.is_empty() && self.snapshots + next.snapshots.len() > round.room.min(IDS)
     }
-    chunks
 }

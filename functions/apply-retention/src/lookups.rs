@@ -12,12 +12,14 @@ use holdfast_aws::snapshots::{ListedSnapshot, Refusal};
 use holdfast_core::failure::ErrorClass;
 use holdfast_core::ids::{InstanceId, SnapshotId};
 use holdfast_core::retention::Protections;
-use holdfast_core::retiring::{Decided, KnownPoint, LastBackup, PlanHistory};
+use holdfast_core::retiring::{Decided, LastBackup, PlanHistory};
 use holdfast_core::selection::{InstanceQuery, InstanceState};
 use std::collections::{HashMap, HashSet};
 
 /// As many ids as one call names.
 pub(crate) const IDS: usize = 200;
+/// Points that are looked up together at most.
+const POINTS: usize = 200;
 
 /// What looking a point up has shown.
 #[derive(Debug, Clone, Copy)]
@@ -39,49 +41,88 @@ pub(crate) struct Needs {
 }
 
 impl ApplyRetention {
-    /// Looks up what protects a point that no rule keeps.
+    /// Looks up what protects points that no rule keeps: as many of these, in their order, as have so many snapshots
+    /// together, and at least one. Gives each with its place.
     ///
     /// # Errors
-    /// Retryable: AWS answers nothing just now. Any other refusal protects the point.
+    /// Retryable: AWS answers nothing just now. Any other refusal protects the points that it is about.
     pub(crate) async fn examine(
         &self,
         history: &PlanHistory,
-        point: &KnownPoint,
-    ) -> Result<Examined, Failure> {
-        let mut examined = Examined {
-            protections: self.ledger.at_work(point).await?,
-            snapshots: 0,
-        };
-        let mut after = None;
-        loop {
-            let page = self.ledger.named(history, point, after.as_ref()).await?;
-            if page.unreadable > 0 {
-                examined.protect(Protections::INCOMPLETE_LISTING);
+        places: &[usize],
+        snapshots: usize,
+    ) -> Result<Vec<(usize, Examined)>, Failure> {
+        let mut examined: Vec<(usize, Examined)> = Vec::new();
+        let mut named = 0;
+        let mut unseen: Vec<(usize, SnapshotId)> = Vec::new();
+        for place in places.iter().take(POINTS) {
+            let Some(point) = history.points.get(*place) else {
+                continue;
+            };
+            let found = Examined {
+                protections: self.ledger.at_work(point).await?,
+                snapshots: 0,
+            };
+            let index = examined.len();
+            examined.push((*place, found));
+            let mut after = None;
+            loop {
+                let page = self.ledger.named(history, point, after.as_ref()).await?;
+                let found = &mut examined[index].1;
+                if page.unreadable > 0 {
+                    found.protect(Protections::INCOMPLETE_LISTING);
+                }
+                let ids = page.backups.into_iter().flat_map(|backup| backup.snapshots);
+                for id in ids {
+                    found.snapshots += 1;
+                    named += 1;
+                    unseen.push((index, id));
+                }
+                while unseen.len() >= IDS {
+                    let ids: Vec<_> = unseen.drain(..IDS).collect();
+                    self.protect(history, &mut examined, &ids).await?;
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
             }
-            let ids: Vec<SnapshotId> = page
-                .backups
-                .into_iter()
-                .flat_map(|backup| backup.snapshots)
-                .collect();
-            examined.snapshots += ids.len();
-            for ids in ids.chunks(IDS) {
-                let needs = self.find_needs(ids).await?;
-                if !needs.images.is_empty() {
-                    examined.protect(Protections::IMAGE_IN_USE);
-                }
-                if !needs.locks.is_empty() {
-                    examined.protect(Protections::LOCK);
-                }
-                if let Some(why) = needs.incomplete {
-                    tracing::error!(recovery_point = %point.recovery_point_id, why, "what needs it cannot be looked up; it stays");
-                    examined.protect(Protections::INCOMPLETE_LISTING);
-                }
-            }
-            after = page.next;
-            if after.is_none() {
-                return Ok(examined);
+            if named >= snapshots {
+                break;
             }
         }
+        self.protect(history, &mut examined, &unseen).await?;
+        Ok(examined)
+    }
+
+    /// Protects the points of at most 200 snapshots by what needs these.
+    async fn protect(
+        &self,
+        history: &PlanHistory,
+        examined: &mut [(usize, Examined)],
+        named: &[(usize, SnapshotId)],
+    ) -> Result<(), Failure> {
+        if named.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<SnapshotId> = named.iter().map(|(_, id)| id.clone()).collect();
+        let needs = self.find_needs(&ids).await?;
+        if let Some(why) = &needs.incomplete {
+            tracing::error!(plan = %history.plan_id, why, "what needs its snapshots cannot be looked up; they stay");
+        }
+        for (index, id) in named {
+            let found = &mut examined[*index].1;
+            if needs.incomplete.is_some() {
+                found.protect(Protections::INCOMPLETE_LISTING);
+            }
+            if needs.images.contains_key(id) {
+                found.protect(Protections::IMAGE_IN_USE);
+            }
+            if needs.locks.contains_key(id) {
+                found.protect(Protections::LOCK);
+            }
+        }
+        Ok(())
     }
 
     /// Looks up, for at most 200 snapshots, which of them are there and what needs those.
@@ -111,11 +152,11 @@ impl ApplyRetention {
         let (images, locks) = tokio::join!(find_images(&self.ec2, &there), find_locks(&self.ec2, &there));
         match images {
             Ok(images) => needs.images = images,
-            Err(refusal) => needs.miss("their images", refusal)?,
+            Err(refusal) => needs.miss("their images", &refusal)?,
         }
         match locks {
             Ok(locks) => needs.locks = locks,
-            Err(refusal) => needs.miss("their locks", refusal)?,
+            Err(refusal) => needs.miss("their locks", &refusal)?,
         }
         Ok(needs)
     }
@@ -171,7 +212,7 @@ impl Examined {
 }
 
 impl Needs {
-    fn miss(&mut self, what: &str, refusal: Refusal) -> Result<(), Failure> {
+    fn miss(&mut self, what: &str, refusal: &Refusal) -> Result<(), Failure> {
         let why = format!("looking up {what}: {}", refusal.reason);
         if refusal.class == ErrorClass::Throttled {
             return Err(Failure::retryable(why));

@@ -60,14 +60,13 @@ impl Table {
                 Goods::None => (sets.add([]), false),
                 Goods::These(resources, whole) => (sets.add(resources), !whole),
                 Goods::All(manifest, completed) => {
-                    let number = match manifests.get(manifest) {
-                        Some(number) => *number,
-                        None => {
-                            let instances = self.catalog.instances_of(&record.recovery_point_id, manifest);
-                            let number = sets.add(instances.await?);
-                            manifests.insert(manifest, number);
-                            number
-                        }
+                    let number = if let Some(number) = manifests.get(manifest) {
+                        *number
+                    } else {
+                        let instances = self.catalog.instances_of(&record.recovery_point_id, manifest);
+                        let number = sets.add(instances.await?);
+                        manifests.insert(manifest, number);
+                        number
                     };
                     (number, sets.members(number).count() != completed as usize)
                 }

@@ -40,17 +40,18 @@ impl ApplyRetention {
         let mut unexamined = HashSet::new();
         let mut snapshots = 0;
         let candidates: Vec<usize> = decide(history, &findings, now)?.going().collect();
-        for place in candidates {
-            let Some(point) = history.points.get(place) else {
-                continue;
-            };
+        let mut candidates = candidates.as_slice();
+        while !candidates.is_empty() {
             if snapshots >= LOOKED_UP {
-                unexamined.insert(place);
-                continue;
+                unexamined.extend(candidates.iter().copied());
+                break;
             }
-            let found = self.examine(history, point).await?;
-            findings.protections.insert(place, found.protections);
-            snapshots += found.snapshots;
+            let found = self.examine(history, candidates, LOOKED_UP - snapshots).await?;
+            candidates = candidates.get(found.len()..).unwrap_or_default();
+            for (place, found) in found {
+                findings.protections.insert(place, found.protections);
+                snapshots += found.snapshots;
+            }
         }
         let decided = decide(history, &findings, now)?;
         count(&decided, &mut answer);

@@ -47,16 +47,18 @@ struct Read {
 impl Vault {
     pub(crate) async fn next_plan(&self, after: Option<&PlanId>) -> Result<Option<PlanId>, Failure> {
         let plans = self.catalog.list_plans().await?;
-        Ok(plans.into_iter().find(|plan| after.is_none_or(|after| plan > after)))
+        Ok(plans
+            .into_iter()
+            .find(|plan| after.is_none_or(|after| plan > after)))
     }
 
     /// The newest point's rules count. If that one cannot be read, nobody knows them, and nothing is done.
     pub(crate) async fn history(&self, plan_id: &PlanId) -> Result<Option<PlanHistory>, Failure> {
         let replicas = self.catalog.list_replicas(plan_id).await?;
         let retired = self.catalog.list_retirements(plan_id).await?;
-        let held = self.catalog.list_holds(plan_id).await?;
+        let holds = self.catalog.list_holds(plan_id).await?;
         let reads = stream::iter(&replicas)
-            .map(|replica| self.read(plan_id, &replica.recovery_point_id, &retired, &held))
+            .map(|replica| self.read(plan_id, &replica.recovery_point_id, &retired, &holds))
             .buffered(CONCURRENCY)
             .collect::<Vec<_>>()
             .await;
@@ -112,7 +114,7 @@ impl Vault {
         plan_id: &PlanId,
         id: &RecoveryPointId,
         retired: &BTreeSet<RecoveryPointId>,
-        held: &BTreeSet<RecoveryPointId>,
+        holds: &BTreeSet<RecoveryPointId>,
     ) -> Result<Option<Read>, Failure> {
         let Some(point) = self.catalog.find_point(plan_id, id).await? else {
             return Ok(None);
@@ -123,7 +125,7 @@ impl Vault {
                 point.recovery_point_id, point.plan_id
             )));
         }
-        let hold = if held.contains(id) {
+        let hold = if holds.contains(id) {
             self.catalog.find_hold(plan_id, id).await?
         } else {
             None

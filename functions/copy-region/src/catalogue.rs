@@ -7,8 +7,9 @@ use holdfast_aws::sessions::Session;
 use holdfast_aws::vault::VaultCatalog;
 use holdfast_core::backup::Backup;
 use holdfast_core::copying::{CopyKey, CopyState, SnapshotCopy, Stopped};
-use holdfast_core::ids::InstanceId;
+use holdfast_core::ids::{InstanceId, SnapshotId};
 use holdfast_core::message::CopyRegionResponse;
+use holdfast_core::replica::Destination;
 use holdfast_core::vault::{VaultBackup, VaultCopy, VaultPoint};
 use std::collections::BTreeMap;
 
@@ -29,10 +30,12 @@ impl CopyRegion {
                 return Err(failure);
             }
             // Copies that nobody can find again are no replica.
-            work.copies.stopped = Some(Stopped {
-                why: format!("the destination's catalog cannot be written: {}", failure.chain()),
+            work.copies.stop(Stopped {
+                why: format!("what was copied cannot be written down: {}", failure.chain()),
                 aborted: false,
+                lands: false,
             });
+            work.copies.first_reason = Some(failure.chain());
             work.copies.lacking += work.copies.whole;
             work.copies.whole = 0;
         }
@@ -63,6 +66,7 @@ impl CopyRegion {
 
     async fn catalogue(&self, work: &mut Work, vault: &VaultCatalog) -> Result<(), Failure> {
         let point = &work.point.recovery_point_id.clone();
+        let mut leftovers: Vec<SnapshotId> = Vec::new();
         let mut open: Vec<SnapshotCopy> = Vec::new();
         let mut after: Option<CopyKey> = None;
         (work.copies.whole, work.copies.lacking, work.copies.first_reason) = (0, 0, None);
@@ -73,6 +77,7 @@ impl CopyRegion {
                 .await?;
             let is_last = page.is_empty();
             after = page.last().map(|copy| copy.key.clone()).or(after);
+            leftovers.extend(page.iter().flat_map(|copy| copy.leftovers.iter().cloned()));
             open.extend(page);
             // The last resource of a page may go on in the next one.
             let going_on = open.last().filter(|_| !is_last).map(|copy| copy.key.resource_id.clone());
@@ -83,61 +88,87 @@ impl CopyRegion {
             if let Some(resource) = going_on {
                 open = by_resource.remove(&resource).unwrap_or_default();
             }
-            self.write_backups(work, vault, by_resource).await?;
+            leftovers.extend(self.write_backups(work, vault, by_resource).await?);
             if is_last {
                 break;
             }
         }
-        if work.copies.whole == 0 && work.copies.leftovers.is_empty() {
+        if work.copies.whole == 0 && leftovers.is_empty() {
             return Ok(());
         }
-        vault.write_point(&vault_point(work, self.sessions.own())?).await
+        vault
+            .write_point(&vault_point(work, self.sessions.own(), leftovers)?)
+            .await
     }
 
-    /// Writes the backups of which every snapshot has its copy.
+    /// Writes the backups of which every snapshot has its copy. Gives the copies of the others: they count for nothing.
     async fn write_backups(
         &self,
         work: &mut Work,
         vault: &VaultCatalog,
         copies: BTreeMap<InstanceId, Vec<SnapshotCopy>>,
-    ) -> Result<(), Failure> {
-        let whole: Vec<InstanceId> = copies
-            .iter()
-            .filter(|(_, copies)| copies.iter().all(|copy| copy.state == CopyState::Completed))
-            .map(|(resource, _)| resource.clone())
-            .collect();
-        for (resource, copies) in copies.iter().filter(|(resource, _)| !whole.contains(resource)) {
-            work.copies.lacking += 1;
+    ) -> Result<Vec<SnapshotId>, Failure> {
+        let is_whole = |copies: &[SnapshotCopy]| copies.iter().all(|copy| copy.state == CopyState::Completed);
+        let (whole, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            copies.into_iter().partition(|(_, copies)| is_whole(copies));
+        let mut leftovers = Vec::new();
+        for (resource, copies) in &others {
             let why = copies.iter().find_map(|copy| copy.reason.as_deref());
-            let why = why.unwrap_or("its copies were not begun");
-            work.copies
-                .first_reason
-                .get_or_insert_with(|| format!("{resource}: {why}"));
-            let made = copies.iter().filter_map(|copy| copy.copy_id.clone());
-            for id in made.filter(|id| !work.copies.leftovers.contains(id)).collect::<Vec<_>>() {
-                work.copies.leftovers.push(id);
+            lack(work, resource, why.unwrap_or("its copies were not begun"));
+            leftovers.extend(copies.iter().filter_map(|copy| copy.copy_id.clone()));
+        }
+        let mut records = Vec::with_capacity(whole.len());
+        for backup in self.read_backups(work, &whole).await? {
+            match backup {
+                Ok(backup) => records.push(VaultBackup {
+                    copies: whole[&backup.resource_id].iter().filter_map(vault_copy).collect(),
+                    backup,
+                }),
+                Err((resource, why)) => {
+                    lack(work, &resource, &why);
+                    leftovers.extend(whole[&resource].iter().filter_map(|copy| copy.copy_id.clone()));
+                }
             }
         }
-        let backups: Vec<Backup> = if whole.is_empty() {
-            Vec::new()
-        } else {
-            self.catalog.backups(&work.point.recovery_point_id, &whole).await?
-        };
-        work.copies.whole += u32::try_from(backups.len()).unwrap_or(u32::MAX);
-        let records: Vec<VaultBackup> = backups
-            .into_iter()
-            .map(|backup| VaultBackup {
-                copies: copies
-                    .get(&backup.resource_id)
-                    .into_iter()
-                    .flatten()
-                    .filter_map(vault_copy)
-                    .collect(),
-                backup,
-            })
-            .collect();
-        vault.write_backups(&records).await
+        vault.write_backups(&records).await?;
+        work.copies.whole += u32::try_from(records.len()).unwrap_or(u32::MAX);
+        Ok(leftovers)
     }
+
+    /// The records of backups. One that cannot be read does not take the others with it.
+    async fn read_backups(
+        &self,
+        work: &Work,
+        whole: &BTreeMap<InstanceId, Vec<SnapshotCopy>>,
+    ) -> Result<Vec<Result<Backup, (InstanceId, String)>>, Failure> {
+        let point = &work.point.recovery_point_id;
+        let resources: Vec<InstanceId> = whole.keys().cloned().collect();
+        if resources.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.catalog.backups(point, &resources).await {
+            Ok(backups) => return Ok(backups.into_iter().map(Ok).collect()),
+            Err(failure @ Failure::Retryable { .. }) => return Err(failure),
+            Err(_) => {}
+        }
+        let mut backups = Vec::with_capacity(resources.len());
+        for resource in resources {
+            match self.catalog.backups(point, std::slice::from_ref(&resource)).await {
+                Ok(one) => backups.extend(one.into_iter().map(Ok)),
+                Err(failure @ Failure::Retryable { .. }) => return Err(failure),
+                Err(failure) => backups.push(Err((resource, failure.chain()))),
+            }
+        }
+        Ok(backups)
+    }
+}
+
+/// Counts a backup that the destination does not hold whole.
+fn lack(work: &mut Work, resource: &InstanceId, why: &str) {
+    work.copies.lacking += 1;
+    work.copies
+        .first_reason
+        .get_or_insert_with(|| format!("{resource}: {why}"));
 }
 
 fn vault_copy(copy: &SnapshotCopy) -> Option<VaultCopy> {
@@ -149,7 +180,11 @@ fn vault_copy(copy: &SnapshotCopy) -> Option<VaultCopy> {
 }
 
 /// The replica as its destination keeps it.
-fn vault_point(work: &Work, source: &holdfast_core::replica::Destination) -> Result<VaultPoint, Failure> {
+fn vault_point(
+    work: &Work,
+    source: &Destination,
+    leftovers: Vec<SnapshotId>,
+) -> Result<VaultPoint, Failure> {
     let (point, replica, copies) = (&work.point, &work.replica, &work.copies);
     let Some(outcome) = point.outcome.clone() else {
         let id = &point.recovery_point_id;
@@ -170,6 +205,6 @@ fn vault_point(work: &Work, source: &holdfast_core::replica::Destination) -> Res
         expire_gone_resources: point.plan.expire_gone_resources,
         lock: replica.lock.clone(),
         archive: replica.archive.clone(),
-        leftovers: copies.leftovers.clone(),
+        leftovers,
     })
 }

@@ -5,6 +5,7 @@
 //! up where it stopped: what has no answer is looked up by its tags. See [`holdfast_core::copying`].
 
 mod catalogue;
+mod ending;
 mod landing;
 mod launch;
 mod prepare;
@@ -14,11 +15,12 @@ use holdfast_aws::failure::Failure;
 use holdfast_aws::sessions::{Session, Sessions};
 use holdfast_core::copying::{Copier, CopyJob, Stage, Stopped, decide_slots};
 use holdfast_core::job::{Job, JobStatus};
-use holdfast_core::message::{CopyRegionRequest, CopyRegionResponse, ExecutionFailure};
+use holdfast_core::message::{CopyRegionRequest, CopyRegionResponse};
 use holdfast_core::pacing::{later, whole_seconds};
 use holdfast_core::recovery_point::RecoveryPoint;
-use holdfast_core::replica::{Destination, Replica};
+use holdfast_core::replica::{Destination, Replica, validate_replicas_from};
 use jiff::{SignedDuration, Timestamp};
+use std::time::Instant;
 
 /// How long to leave a copy job alone that somebody else is writing.
 const TAKEN_WAIT: SignedDuration = SignedDuration::from_secs(5);
@@ -49,6 +51,7 @@ struct Work {
     destination: Destination,
     copies: CopyJob,
     now: Timestamp,
+    began: Instant,
 }
 
 /// What came of an attempt to write the copy job.
@@ -88,22 +91,13 @@ impl CopyRegion {
             CopyRegionRequest::EndAll {
                 execution_id,
                 failure,
-            } => {
-                let Some(job) = self.catalog.find_job_of_execution(&execution_id).await? else {
-                    return Ok(finished(now));
-                };
-                for copies in self.catalog.copy_jobs(&job.recovery_point_id).await? {
-                    if !copies.status.is_terminal() {
-                        self.end_after(&job, copies.number, &failure, now).await?;
-                    }
-                }
-                Ok(finished(now))
-            }
+            } => self.end_all(&execution_id, &failure, now).await,
         }
     }
 
     /// Reads what a destination's copies need; none where they have ended. The first time it writes them down.
     async fn gather(&self, job: &Job, number: u32, now: Timestamp) -> Result<Option<Work>, Failure> {
+        let began = Instant::now();
         let point = self.catalog.recovery_point(job).await?;
         let replicas = &point.plan.replicas;
         let replica = usize::try_from(number).ok().and_then(|number| replicas.get(number));
@@ -116,37 +110,40 @@ impl CopyRegion {
             .catalog
             .find_copy_job(&point.recovery_point_id, &destination)
             .await?;
-        let copies = match found {
+        let mut copies = match found {
             Some(copies) => copies,
             None => self.prepare(&point, number, &replica, &destination, now).await?,
         };
-        Ok((!copies.status.is_terminal()).then_some(Work {
+        if copies.status.is_terminal() {
+            return Ok(None);
+        }
+        if job.status.is_terminal() {
+            copies.stop(Stopped {
+                why: format!("the job had ended as {}", job.status),
+                aborted: job.status == JobStatus::Aborted,
+                lands: false,
+            });
+        }
+        Ok(Some(Work {
             point,
             replica,
             destination,
             copies,
             now,
+            began,
         }))
     }
 
     /// One round of a destination.
     async fn round(&self, mut work: Work) -> Result<CopyRegionResponse, Failure> {
+        self.check(&mut work);
+        if work.copies.gives_up() {
+            return self.conclude(work).await;
+        }
         let session = self.sessions.open(&work.replica).await?;
-        if work.now >= work.copies.deadline(&work.replica) && work.copies.stopped.is_none() {
-            work.copies.stopped = Some(Stopped {
-                why: format!(
-                    "the replica's deadline of {} hours is over",
-                    work.replica.deadline_hours
-                ),
-                aborted: false,
-            });
-        }
         self.look(&mut work, &session).await?;
-        if work.copies.stopped.is_some() {
-            self.clear(&mut work).await?;
-        }
-        let others = self.catalog.copiers(&work.destination).await?;
         if !work.copies.has_landed() {
+            let others = self.catalog.copiers(&work.destination).await?;
             let slots = decide_slots(self.slots, &copier(&work), &others, work.now);
             if let Saved::Taken = self.launch(&mut work, &session, slots).await? {
                 return Ok(taken(&work));
@@ -174,65 +171,36 @@ impl CopyRegion {
         })
     }
 
-    /// Ends a destination's copies because something failed: nothing more is begun, what is half done is undone, what
-    /// is whole is written down.
-    async fn end_after(
-        &self,
-        job: &Job,
-        number: u32,
-        failure: &ExecutionFailure,
-        now: Timestamp,
-    ) -> Result<CopyRegionResponse, Failure> {
-        let Some(mut work) = self.gather(job, number, now).await? else {
-            return Ok(finished(now));
+    /// Stops what may not go on. A plan that was given with its execution was never checked against this account.
+    fn check(&self, work: &mut Work) {
+        let copies = &work.copies;
+        let replicas = std::slice::from_ref(&work.replica);
+        let problems = validate_replicas_from("replicas", replicas, self.sessions.own());
+        let why = if let Some(problem) = problems.first() {
+            let number = format!("[{}]", copies.number);
+            problem.to_string().replacen("[0]", &number, 1)
+        } else if work.now >= copies.deadline(&work.replica) {
+            let hours = work.replica.deadline_hours;
+            format!("the replica's deadline of {hours} hours is over")
+        } else {
+            return;
         };
-        if work.copies.stopped.is_none() {
-            work.copies.stopped = Some(Stopped {
-                why: failure.in_words(),
-                aborted: failure.is_abort(),
-            });
-        }
-        match self.sessions.open(&work.replica).await {
-            Ok(session) => {
-                self.look(&mut work, &session).await?;
-                self.clear(&mut work).await?;
-                self.finish(work, &session).await
-            }
-            // Nothing can be looked at or written where nothing can be reached.
-            Err(Failure::Permanent { .. }) => {
-                self.clear(&mut work).await?;
-                self.give_up(work).await
-            }
-            Err(failure) => Err(failure),
-        }
-    }
-
-    /// Undoes what flights have done on the source's side, and leaves what they have made to the destination's
-    /// retention.
-    async fn clear(&self, work: &mut Work) -> Result<(), Failure> {
-        for flight in std::mem::take(&mut work.copies.flights) {
-            if flight.stage == Stage::Copy {
-                work.copies.leftovers.extend(flight.made.clone());
-            }
-            self.clean_up(work, &flight).await?;
-            let why = work.copies.stopped.as_ref().map(|stopped| stopped.why.clone());
-            self.fail(work, &flight, why.unwrap_or_default()).await?;
-        }
-        Ok(())
+        work.copies.stop(Stopped {
+            why,
+            aborted: false,
+            lands: false,
+        });
     }
 
     /// Writes the copy job, if it still stands as it was read.
     async fn save(&self, work: &mut Work) -> Result<Saved, Failure> {
-        work.copies.status = match work.copies.status {
-            JobStatus::Created | JobStatus::Pending | JobStatus::Running => {
-                if work.copies.begun == 0 {
-                    JobStatus::Pending
-                } else {
-                    JobStatus::Running
-                }
-            }
-            ended => ended,
-        };
+        if !work.copies.status.is_terminal() {
+            work.copies.status = if work.copies.begun == 0 {
+                JobStatus::Pending
+            } else {
+                JobStatus::Running
+            };
+        }
         Ok(if self.catalog.save_copy_job(&mut work.copies).await? {
             Saved::Ours
         } else {
@@ -251,6 +219,16 @@ impl CopyRegion {
             Stage::Hop => self.ec2.clone(),
             Stage::Copy => session.ec2(),
         }
+    }
+}
+
+impl Work {
+    /// What time it is by now: calls take time, and others count from here how long a copy may stay unseen.
+    fn clock(&self) -> Timestamp {
+        later(
+            self.now,
+            SignedDuration::try_from(self.began.elapsed()).unwrap_or_default(),
+        )
     }
 }
 

@@ -13,80 +13,99 @@ use holdfast_core::ids::SnapshotId;
 use holdfast_core::tags;
 use std::collections::HashMap;
 
+/// What EC2 shows of the flights, by stage and source.
+type Sight = HashMap<(Stage, SnapshotId), Seen>;
+
 impl CopyRegion {
     /// Looks at every flight once and does what follows from it. The copy job is not written here: whoever is cut off
     /// does the same again.
     pub(crate) async fn look(&self, work: &mut Work, session: &Session) -> Result<(), Failure> {
-        if !work.copies.flights.iter().any(Flight::takes_slot) {
-            return Ok(());
-        }
-        let mut seen: HashMap<(Stage, SnapshotId), Seen> = HashMap::new();
+        let mut sight = Sight::new();
         for stage in [Stage::Hop, Stage::Copy] {
-            self.see(work, session, stage, &mut seen).await?;
+            self.see_made(work, session, stage, &mut sight).await?;
+            self.see_in_doubt(work, session, stage, &mut sight).await?;
         }
         let mut flying = Vec::with_capacity(work.copies.flights.len());
         for flight in std::mem::take(&mut work.copies.flights) {
-            let found = seen.get(&(flight.stage, flight.key.snapshot_id.clone()));
-            flying.extend(self.step(work, session, flight, found).await?);
+            let seen = sight.get(&(flight.stage, flight.key.snapshot_id.clone()));
+            if work.copies.stopped.is_some() && !flight.takes_slot() {
+                // It is not asked for any more.
+                let why = work.copies.stopped.as_ref().map(|stopped| stopped.why.clone());
+                self.fail(work, &flight, why.unwrap_or_default()).await?;
+                self.clean_up(work, &flight).await?;
+            } else {
+                flying.extend(self.step(work, session, flight, seen).await?);
+            }
         }
         work.copies.flights = flying;
         Ok(())
     }
 
-    /// Asks EC2 for the flights of a stage: by id where that is known, else by tags. Gives them by their source.
-    async fn see(
+    /// Asks EC2 for what flights of a stage have made.
+    async fn see_made(
         &self,
         work: &Work,
         session: &Session,
         stage: Stage,
-        seen: &mut HashMap<(Stage, SnapshotId), Seen>,
+        sight: &mut Sight,
     ) -> Result<(), Failure> {
-        let of_stage = || {
-            let flights = work.copies.flights.iter();
-            flights.filter(move |flight| flight.stage == stage && flight.takes_slot())
-        };
-        let made: HashMap<&SnapshotId, &SnapshotId> = of_stage()
+        let flights = work.copies.flights.iter().filter(|flight| flight.stage == stage);
+        let made: HashMap<&SnapshotId, &SnapshotId> = flights
             .filter_map(|flight| Some((flight.made.as_ref()?, &flight.key.snapshot_id)))
             .collect();
-        let in_doubt: Vec<SnapshotId> = of_stage()
-            .filter(|flight| flight.made.is_none())
-            .map(|flight| flight.key.snapshot_id.clone())
-            .collect();
-        let ec2 = self.ec2_of(session, stage);
-        let mut note = |source: &SnapshotId, listed: ListedSnapshot| {
-            let entry = Seen {
-                snapshot_id: listed.snapshot.snapshot_id,
-                state: listed.state,
-                message: listed.message,
-            };
-            seen.insert((stage, source.clone()), entry);
-        };
-        if !made.is_empty() {
-            let ids: Vec<SnapshotId> = made.keys().map(|id| (*id).clone()).collect();
-            for listed in describe_by_ids(&ec2, &ids).await? {
-                if let Some(source) = made.get(&listed.snapshot.snapshot_id) {
-                    note(source, listed);
-                }
+        if made.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<SnapshotId> = made.keys().map(|id| (*id).clone()).collect();
+        for listed in describe_by_ids(&self.ec2_of(session, stage), &ids).await? {
+            if let Some(source) = made.get(&listed.snapshot.snapshot_id) {
+                sight.insert((stage, (*source).clone()), seen(listed));
             }
         }
-        if !in_doubt.is_empty() {
-            let key = self.seal_key(work).await?;
-            let hop_for = (stage == Stage::Hop).then_some(&work.destination);
-            let mut listed = describe_copies(&ec2, &work.point.recovery_point_id, &in_doubt, hop_for).await?;
-            // Only what carries our seal is ours; of twins the oldest counts, and comes last here. Those that an
-            // earlier attempt left in `error` are no answer to this one.
-            listed.retain(|listed| key.verifies(&listed.tags) && !is_known(work, &listed.snapshot.snapshot_id));
-            listed.sort_by(|a, b| {
-                let order = |listed: &ListedSnapshot| {
-                    (listed.snapshot.started_at, listed.snapshot.snapshot_id.clone())
-                };
-                order(b).cmp(&order(a))
-            });
-            for listed in listed {
-                let source = listed.tags.get(tags::SOURCE_SNAPSHOT).cloned().unwrap_or_default();
-                if let Ok(source) = SnapshotId::try_from(source) {
-                    note(&source, listed);
-                }
+        Ok(())
+    }
+
+    /// Asks EC2, by tags, for what flights of a stage may have made whose answer was lost. Of twins the oldest counts.
+    async fn see_in_doubt(
+        &self,
+        work: &Work,
+        session: &Session,
+        stage: Stage,
+        sight: &mut Sight,
+    ) -> Result<(), Failure> {
+        let flights = work.copies.flights.iter();
+        let in_doubt: HashMap<SnapshotId, &Flight> = flights
+            .filter(|flight| flight.stage == stage && flight.is_in_doubt())
+            .map(|flight| (flight.key.snapshot_id.clone(), flight))
+            .collect();
+        if in_doubt.is_empty() {
+            return Ok(());
+        }
+        let ec2 = self.ec2_of(session, stage);
+        let key = self.seal_key(work).await?;
+        let sources: Vec<SnapshotId> = in_doubt.keys().cloned().collect();
+        let hop_for = (stage == Stage::Hop).then_some(&work.destination);
+        let mut listed = describe_copies(&ec2, &work.point.recovery_point_id, &sources, hop_for).await?;
+        // Only what carries our seal is ours.
+        listed.retain(|listed| key.verifies(&listed.tags));
+        listed.sort_by_key(|listed| (listed.snapshot.started_at, listed.snapshot.snapshot_id.clone()));
+        for listed in listed {
+            let source = listed.tags.get(tags::SOURCE_SNAPSHOT).cloned().unwrap_or_default();
+            let Some(flight) = SnapshotId::try_from(source).ok().and_then(|source| in_doubt.get(&source)) else {
+                continue;
+            };
+            // What an earlier attempt left behind is no answer to this one.
+            let id = &listed.snapshot.snapshot_id;
+            if self.record_of(work, flight).await?.leftovers.contains(id) {
+                continue;
+            }
+            let place = (stage, flight.key.snapshot_id.clone());
+            if let std::collections::hash_map::Entry::Vacant(entry) = sight.entry(place) {
+                entry.insert(seen(listed));
+            } else if stage == Stage::Copy {
+                self.note_leftover(work, flight, id).await?;
+            } else {
+                delete_hop(&self.ec2, id).await?;
             }
         }
         Ok(())
@@ -100,20 +119,28 @@ impl CopyRegion {
         mut flight: Flight,
         seen: Option<&Seen>,
     ) -> Result<Option<Flight>, Failure> {
-        match decide_flight(&flight, seen, work.now) {
+        let step = decide_flight(&flight, seen, work.now);
+        if seen.is_some() {
+            flight.seen_at = Some(work.now);
+        }
+        match step {
             FlightStep::Keep => Ok(Some(flight)),
             FlightStep::Adopt(id) => {
                 tracing::info!(source = %flight.key.snapshot_id, copy = %id, "copy adopted");
                 flight.made = Some(id);
                 Ok(Some(flight))
             }
-            FlightStep::AskAgain => {
+            FlightStep::AskAgain if flight.made.is_none() => {
                 flight.make_ready(flight.stage);
                 Ok(Some(flight))
             }
+            FlightStep::AskAgain => {
+                self.stumble(work, flight, "the copy is not there any more", false).await
+            }
             FlightStep::Land => self.land(work, session, flight).await,
             FlightStep::Fail { reason, key_problem } => {
-                self.stumble(work, flight, &reason, key_problem).await
+                self.stumble(work, flight, &format!("EC2 says: {reason}"), key_problem)
+                    .await
             }
         }
     }
@@ -133,25 +160,37 @@ impl CopyRegion {
             return Ok(Some(flight));
         }
         let mut copy = self.record_of(work, &flight).await?;
-        if let (Some(lock), Some(made)) = (&work.replica.lock, &flight.made)
-            && copy.state == CopyState::Waiting
-            && let Err(refusal) = lock_snapshot(&session.ec2(), made, lock).await
-        {
-            if refusal.is_temporary() {
-                // It is complete and stays in flight until it is locked.
-                return Ok(Some(flight));
+        let made = flight.made.clone();
+        match (copy.state, &made) {
+            (CopyState::Waiting, Some(made)) => {
+                if let Some(lock) = work.replica.lock.clone()
+                    && let Err(refusal) = lock_snapshot(&session.ec2(), made, &lock).await
+                {
+                    if refusal.is_temporary() {
+                        // It is complete, and stays in flight until it is locked.
+                        return Ok(Some(flight));
+                    }
+                    work.copies
+                        .leave_behind(format!("{made} is not locked: {}", refusal.reason));
+                }
+                copy.state = CopyState::Completed;
+                copy.copy_id = Some(made.clone());
+                self.end_copy(work, &copy).await?;
+                work.copies.completed += 1;
             }
-            copy.note = Some(format!("{made} is not locked: {}", refusal.reason));
+            // It had landed, or was given up, in a run that was cut off.
+            (CopyState::Completed, made) if copy.copy_id == *made => work.copies.completed += 1,
+            (_, Some(made)) => {
+                self.note_leftover(work, &flight, made).await?;
+                work.copies.failed += u32::from(copy.state == CopyState::Failed);
+            }
+            (_, None) => {}
         }
-        copy.state = CopyState::Completed;
-        copy.copy_id = flight.made.clone();
-        self.end_copy(work, &copy).await?;
         self.clean_up(work, &flight).await?;
-        work.copies.completed += 1;
         Ok(None)
     }
 
-    /// A copy ended in `error`: explained, and tried again where that can help.
+    /// A copy came to nothing: explained, and tried again where that can help.
     async fn stumble(
         &self,
         work: &mut Work,
@@ -159,32 +198,35 @@ impl CopyRegion {
         reason: &str,
         key_problem: bool,
     ) -> Result<Option<Flight>, Failure> {
-        let made = flight.made.clone();
-        if let Some(made) = made.clone().filter(|_| flight.stage == Stage::Copy) {
-            work.copies.leftovers.push(made);
-        }
-        let explained = explain_copy_error(reason, &work.destination, self.key_in_words(work, flight.stage));
-        tracing::warn!(source = %flight.key.snapshot_id, attempt = flight.attempt, explained, "a copy ended in error");
-        if flight.stage == Stage::Hop
-            && let Some(made) = &made
-        {
-            delete_hop(&self.ec2, made).await?;
+        let key = match flight.stage {
+            Stage::Hop => Some(self.hop_key_id.as_str()),
+            Stage::Copy => work.replica.kms_key_arn.as_deref(),
+        };
+        let explained = explain_copy_error(reason, key_problem, &work.destination, key);
+        tracing::warn!(source = %flight.key.snapshot_id, attempt = flight.attempt, explained, "a copy came to nothing");
+        match (&flight.made, flight.stage) {
+            (Some(made), Stage::Copy) => self.note_leftover(work, &flight, made).await?,
+            (Some(made), Stage::Hop) => self.remove_hop(work, made).await?,
+            (None, _) => {}
         }
         flight.attempt += 1;
-        if flight.attempt > MAX_ATTEMPTS || (key_problem && !self.can_hop(work, &flight).await?) {
-            self.clean_up(work, &flight).await?;
+        let can_hop = key_problem && self.can_hop(work, &flight).await?;
+        if flight.attempt > MAX_ATTEMPTS || (key_problem && !can_hop) {
+            flight.made = None;
             self.fail(work, &flight, explained.clone()).await?;
+            self.clean_up(work, &flight).await?;
             if key_problem && work.copies.completed == 0 {
-                work.copies.stopped.get_or_insert(Stopped {
+                // The others would fail in the same way. What is in flight shows whether that is so.
+                work.copies.stop(Stopped {
                     why: explained,
                     aborted: false,
+                    lands: true,
                 });
             }
             return Ok(None);
         }
         // With a copy under a key of ours, at least the source's key is out of the way.
-        let stage = if key_problem { Stage::Hop } else { flight.stage };
-        flight.make_ready(stage);
+        flight.make_ready(if can_hop { Stage::Hop } else { flight.stage });
         Ok(Some(flight))
     }
 
@@ -195,17 +237,37 @@ impl CopyRegion {
         Ok(crosses && first && self.record_of(work, flight).await?.encrypted)
     }
 
-    /// Ends what a flight did on the source's side: the hop goes, the sharing ends.
-    pub(crate) async fn clean_up(&self, work: &Work, flight: &Flight) -> Result<(), Failure> {
-        let hop = flight.hop.as_ref();
+    /// Ends what a flight did on the source's side: the hop goes, the sharing ends. What became of the snapshot is
+    /// written down before: other destinations of the account look at that.
+    pub(crate) async fn clean_up(&self, work: &mut Work, flight: &Flight) -> Result<(), Failure> {
         let unfinished = flight.made.as_ref().filter(|_| flight.stage == Stage::Hop);
-        for hop in hop.into_iter().chain(unfinished) {
-            delete_hop(&self.ec2, hop).await?;
+        for hop in flight.hop.iter().chain(unfinished) {
+            self.remove_hop(work, hop).await?;
         }
-        if work.replica.account.is_none() || self.others_need(work, flight).await? {
+        if !flight.shares_source || self.others_need(work, flight).await? {
             return Ok(());
         }
-        unshare_snapshot(&self.ec2, &flight.key.snapshot_id, &work.destination.account_id).await
+        let account = &work.destination.account_id;
+        match unshare_snapshot(&self.ec2, &flight.key.snapshot_id, account).await {
+            Err(failure @ Failure::Permanent { .. }) => {
+                let what = format!("{} stays shared: {}", flight.key.snapshot_id, failure.chain());
+                work.copies.leave_behind(what);
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    /// Deletes a hop. One that EC2 will not delete does not hold the copies up: the copy job tells of it.
+    async fn remove_hop(&self, work: &mut Work, hop: &SnapshotId) -> Result<(), Failure> {
+        match delete_hop(&self.ec2, hop).await {
+            Err(failure @ Failure::Permanent { .. }) => {
+                work.copies
+                    .leave_behind(format!("the hop {hop} is still there: {}", failure.chain()));
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// Whether another destination of the plan in the same account still copies this snapshot. Each writes down that
@@ -222,7 +284,7 @@ impl CopyRegion {
             };
             let record = self.catalog.find_copy(point, &other, &flight.key).await?;
             let is_open = record.is_some_and(|record| record.state == CopyState::Waiting);
-            if is_open && !copies.status.is_terminal() && copies.stopped.is_none() {
+            if is_open && !copies.status.is_terminal() {
                 return Ok(true);
             }
         }
@@ -252,6 +314,18 @@ impl CopyRegion {
             .await
     }
 
+    pub(crate) async fn note_leftover(
+        &self,
+        work: &Work,
+        flight: &Flight,
+        leftover: &SnapshotId,
+    ) -> Result<(), Failure> {
+        let point = &work.point.recovery_point_id;
+        self.catalog
+            .note_leftover(point, &work.destination, &flight.key, leftover)
+            .await
+    }
+
     pub(crate) async fn record_of(&self, work: &Work, flight: &Flight) -> Result<SnapshotCopy, Failure> {
         let point = &work.point.recovery_point_id;
         let found = self.catalog.find_copy(point, &work.destination, &flight.key).await?;
@@ -260,16 +334,12 @@ impl CopyRegion {
             Failure::permanent(format!("the record of the copy of {snapshot} is not in the catalog"))
         })
     }
-
-    fn key_in_words<'a>(&'a self, work: &'a Work, stage: Stage) -> Option<&'a str> {
-        match stage {
-            Stage::Hop => Some(&self.hop_key_id),
-            Stage::Copy => work.replica.kms_key_arn.as_deref(),
-        }
-    }
 }
 
-/// Whether a snapshot is one that an earlier attempt left behind.
-fn is_known(work: &Work, id: &SnapshotId) -> bool {
-    work.copies.leftovers.contains(id)
+fn seen(listed: ListedSnapshot) -> Seen {
+    Seen {
+        snapshot_id: listed.snapshot.snapshot_id,
+        state: listed.state,
+        message: listed.message,
+    }
 }

@@ -12,12 +12,17 @@ use holdfast_core::copying::{
 };
 use holdfast_core::failure::ErrorClass;
 use holdfast_core::ids::SnapshotId;
+use holdfast_core::pacing::later;
 use holdfast_core::polling::SnapshotState;
 use holdfast_core::seal::SealKey;
+use jiff::SignedDuration;
 use std::collections::HashMap;
 
 /// Copy calls at the same time.
 const CONCURRENCY: usize = 8;
+/// How long after its intent a copy is still asked for. A call may take half as long again, and still be seen before
+/// anybody asks a second time.
+const FRESH: SignedDuration = SignedDuration::from_secs(60);
 
 /// What became of asking for one copy.
 enum Asked {
@@ -49,8 +54,15 @@ impl CopyRegion {
             .filter(|index| !work.copies.flights[*index].takes_slot())
             .take(slots)
             .collect();
+        let intended_at = work.clock();
+        let crosses = work.replica.account.is_some();
         for index in &ready {
-            work.copies.flights[*index].intended_at = Some(work.now);
+            let flight = &mut work.copies.flights[*index];
+            flight.intended_at = Some(intended_at);
+            if crosses && flight.stage == Stage::Copy {
+                flight.shared_at.get_or_insert(intended_at);
+                flight.shares_source |= flight.hop.is_none();
+            }
         }
         // The intent, with what this round's look has found.
         if let Saved::Taken = self.save(work).await? {
@@ -124,6 +136,11 @@ impl CopyRegion {
         let Some(source) = source.filter(|source| source.state == SnapshotState::Completed) else {
             return Ok(Asked::Refused("the snapshot is not there any more".to_owned()));
         };
+        let clock = work.clock();
+        if flight.intended_at.is_none_or(|intended_at| clock > later(intended_at, FRESH)) {
+            // Whoever looks for it takes it that nothing is asked for so late.
+            return Ok(Asked::NotNow);
+        }
         if let (Stage::Copy, Some(account)) = (flight.stage, &work.replica.account)
             && let Err(refusal) = share_snapshot(&self.ec2, flight.from(), &account.account_id).await
         {
@@ -148,8 +165,10 @@ impl CopyRegion {
             Err(refusal) => match refusal.class {
                 ErrorClass::Throttled | ErrorClass::Busy => Asked::NotNow,
                 ErrorClass::Unknown => Asked::InDoubt,
-                ErrorClass::Gone => Asked::Refused(refusal.reason),
-                ErrorClass::Refused => Asked::Broken(refusal.reason),
+                // The destination may not have seen yet that the snapshot is shared.
+                ErrorClass::Gone | ErrorClass::Refused if flight.is_sharing_fresh(clock) => Asked::NotNow,
+                ErrorClass::Refused if refusal.is_forbidden() => Asked::Broken(refusal.reason),
+                ErrorClass::Gone | ErrorClass::Refused => Asked::Refused(format!("EC2 says: {}", refusal.reason)),
             },
         })
     }
@@ -200,18 +219,22 @@ impl CopyRegion {
                 Ok(Asked::Made(id)) => flight.made = Some(id),
                 Ok(Asked::NotNow) => flight.make_ready(flight.stage),
                 Ok(Asked::InDoubt) => {}
-                Ok(Asked::NeedsHop) => flight.make_ready(Stage::Hop),
+                Ok(Asked::NeedsHop) => {
+                    flight.make_ready(Stage::Hop);
+                    (flight.shared_at, flight.shares_source) = (None, false);
+                }
                 Ok(Asked::Refused(reason)) => refused.push((index, reason)),
                 Ok(Asked::Broken(reason)) => {
                     let why = format!(
                         "EC2 says: {reason}. See that the role that copies to {} may do so",
                         work.destination
                     );
-                    work.copies.stopped.get_or_insert(Stopped {
-                        why: why.clone(),
+                    refused.push((index, why.clone()));
+                    work.copies.stop(Stopped {
+                        why,
                         aborted: false,
+                        lands: true,
                     });
-                    refused.push((index, why));
                 }
                 Err(error) => failure = Some(error),
             }
@@ -228,11 +251,10 @@ impl CopyRegion {
 
 /// What it means that a snapshot cannot be shared. An encrypted one may be under a key that forbids it.
 fn share_refused(refusal: Refusal, flight: &Flight, source: &ListedSnapshot) -> Asked {
-    let may_not = refusal.code.as_deref() == Some("UnauthorizedOperation");
     match refusal.class {
         // Asking twice changes nothing, and no copy was asked for yet.
         ErrorClass::Throttled | ErrorClass::Busy | ErrorClass::Unknown => Asked::NotNow,
-        ErrorClass::Refused if may_not => Asked::Broken(refusal.reason),
+        ErrorClass::Refused if refusal.is_forbidden() => Asked::Broken(refusal.reason),
         ErrorClass::Refused if source.snapshot.encrypted && flight.hop.is_none() => Asked::NeedsHop,
         ErrorClass::Gone | ErrorClass::Refused => Asked::Refused(refusal.reason),
     }

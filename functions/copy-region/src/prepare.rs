@@ -68,6 +68,5 @@ fn copies_of(backup: &Backup) -> impl Iterator<Item = SnapshotCopy> + '_ {
         copy_id: None,
         leftovers: Vec::new(),
         reason: None,
-        note: None,
     })
 }

@@ -92,6 +92,11 @@ pub async fn share_snapshot(ec2: &Client, snapshot: &SnapshotId, account: &str) 
         .map_err(|error| refusal(&error))
 }
 
+/// Whether EC2 says that there is no such snapshot.
+fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    error.code() == Some("InvalidSnapshot.NotFound")
+}
+
 /// Ends the sharing of a snapshot with an account. One that is gone, or was not shared, is fine.
 ///
 /// # Errors
@@ -107,7 +112,7 @@ pub async fn unshare_snapshot(ec2: &Client, snapshot: &SnapshotId, account: &str
         .await;
     match done {
         Ok(_) => Ok(()),
-        Err(error) if class_of(&error) == ErrorClass::Gone => Ok(()),
+        Err(error) if is_gone(&error) => Ok(()),
         Err(error) => Err(Failure::call(
             format!("ending the sharing of {snapshot} with account {account}"),
             error,
@@ -123,7 +128,7 @@ pub async fn delete_hop(ec2: &Client, snapshot: &SnapshotId) -> Result<(), Failu
     let done = ec2.delete_snapshot().snapshot_id(snapshot.as_str()).send().await;
     match done {
         Ok(_) => Ok(()),
-        Err(error) if class_of(&error) == ErrorClass::Gone => Ok(()),
+        Err(error) if is_gone(&error) => Ok(()),
         Err(error) => Err(Failure::call(format!("deleting the hop {snapshot}"), error)),
     }
 }

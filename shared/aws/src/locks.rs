@@ -29,7 +29,10 @@ pub async fn find_locks(ec2: &Client, ids: &[SnapshotId]) -> Result<HashMap<Snap
                 .await
                 .map_err(|error| refusal(&error))?;
             found.extend(page.snapshots().iter().filter_map(lock_from));
-            token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            token = page
+                .next_token()
+                .filter(|token| !token.is_empty())
+                .map(str::to_owned);
             if token.is_none() {
                 break;
             }

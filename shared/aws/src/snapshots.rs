@@ -33,6 +33,23 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Whether the caller may not do such a thing at all, whichever snapshot it is.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(
+            self.code.as_deref(),
+            Some(
+                "UnauthorizedOperation"
+                    | "AuthFailure"
+                    | "AccessDenied"
+                    | "AccessDeniedException"
+                    | "OptInRequired"
+                    | "InvalidClientTokenId"
+                    | "Blocked"
+            )
+        )
+    }
+
     /// Whether waiting may help.
     #[must_use]
     pub fn is_temporary(&self) -> bool {

@@ -146,7 +146,8 @@ impl VaultCatalog {
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| self.failed(&format!("listing {prefix}"), error))?;
             let keys = page.contents().iter().filter_map(|object| object.key());
-            keys.filter_map(|key| key.strip_prefix(prefix)).for_each(&mut take);
+            keys.filter_map(|key| key.strip_prefix(prefix))
+                .for_each(&mut take);
         }
         Ok(())
     }

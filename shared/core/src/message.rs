@@ -338,6 +338,13 @@ impl ExecutionFailure {
         self.error == "ABORTED"
     }
 
+    /// Whether trying again later may help: AWS could not answer, or a function could not run.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        let faults = ["RetryableError", "Lambda.", "Runtime.", "Sandbox.", "States.Timeout"];
+        faults.iter().any(|fault| self.error.starts_with(fault))
+    }
+
     /// What is known of it, in one line.
     #[must_use]
     pub fn in_words(&self) -> String {

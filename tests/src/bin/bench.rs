@@ -1,7 +1,8 @@
 //! The figures of the backup workflow: calls, transitions, virtual time and memory, from 10 to 10,000 instances.
 //!
 //! Counts and virtual time come from the real state machine with the real handlers in process, on the simulator's
-//! clock. Memory is the peak of the real function binaries, each behind a Lambda Runtime API.
+//! clock. Memory is the peak of the real function binaries, each behind a Lambda Runtime API. Then how full EC2's copy
+//! slots are kept. With `backup` or `copies` as its argument it measures only that.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot run says so and ends")]
 
@@ -44,14 +45,21 @@ struct Row {
 #[tokio::main]
 async fn main() {
     let stack = Stack::from_environment();
-    let mut rows = Vec::new();
-    for instances in SIZES {
-        let mut row = count(&stack, instances).await;
-        row.peaks = weigh(&stack, instances).await;
-        rows.push(row);
+    let part = std::env::args().nth(1);
+    let wants = |name: &str| part.as_ref().is_none_or(|part| part == name);
+    let mut report = String::new();
+    if wants("backup") {
+        let mut rows = Vec::new();
+        for instances in SIZES {
+            let mut row = count(&stack, instances).await;
+            row.peaks = weigh(&stack, instances).await;
+            rows.push(row);
+        }
+        report.push_str(&backup_report(&rows));
     }
-    let mut report = report(&rows);
-    report.push_str(&copies(&stack).await);
+    if wants("copies") {
+        report.push_str(&copies(&stack).await);
+    }
     #[expect(clippy::print_stdout, reason = "the report is what the command is for")]
     {
         print!("{report}");
@@ -289,7 +297,7 @@ fn exponent(rows: &[Row], figure: impl Fn(&Row) -> f64) -> f64 {
     (figure(last) / figure(first)).ln() / (f64::from(last.instances) / f64::from(first.instances)).ln()
 }
 
-fn report(rows: &[Row]) -> String {
+fn backup_report(rows: &[Row]) -> String {
     let mut text = String::from(
         "| instances | P1 EC2 calls per instance | P2 transitions | history events | P3 virtual seconds | throttled | write units per instance |\n\
          |---:|---:|---:|---:|---:|---:|---:|\n",

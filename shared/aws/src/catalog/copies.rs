@@ -5,7 +5,7 @@ use super::{CONCURRENCY, Catalog, item, key, parse, string, value, was_done};
 use crate::failure::Failure;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use holdfast_core::copying::{Copier, CopyJob, CopyKey, CopyState, SnapshotCopy};
-use holdfast_core::ids::RecoveryPointId;
+use holdfast_core::ids::{RecoveryPointId, SnapshotId};
 use holdfast_core::replica::Destination;
 
 /// What a copy job's sort key begins with.
@@ -171,6 +171,43 @@ impl Catalog {
             format!("writing the copy of {}", copy.key.snapshot_id)
         })
         .map(drop)
+    }
+
+    /// Notes a snapshot in the destination that counts for nothing, so that retention there removes it.
+    ///
+    /// # Errors
+    /// A call failed, or there is no such record.
+    pub async fn note_leftover(
+        &self,
+        point: &RecoveryPointId,
+        destination: &Destination,
+        copy: &CopyKey,
+        leftover: &SnapshotId,
+    ) -> Result<(), Failure> {
+        let what = || format!("noting the leftover {leftover} of {}", copy.snapshot_id);
+        let found = self.find_copy(point, destination, copy).await?;
+        let Some(mut record) = found else {
+            return Err(Failure::permanent(format!("{}: it has no record", what())));
+        };
+        if record.leftovers.contains(leftover) {
+            return Ok(());
+        }
+        record.leftovers.push(leftover.clone());
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item(
+                &copies_pk(point, destination),
+                &copy_sk(copy),
+                &record,
+            )?))
+            .condition_expression("#state = :state")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":state", value("state", &record.state)?)
+            .send()
+            .await
+            .map_err(|error| Failure::call(what(), error))?;
+        Ok(())
     }
 
     /// The record of one snapshot in a destination; none where it is not copied there.

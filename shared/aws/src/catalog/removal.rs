@@ -20,8 +20,11 @@ impl Catalog {
         point: &RecoveryPointId,
         resources: &[InstanceId],
     ) -> Result<(), Failure> {
-        let keys = resources.iter().map(|resource| key(point.as_str(), &backups::sk(resource)));
-        self.delete_items(keys.collect(), &format!("the backups of {point}")).await
+        let keys = resources
+            .iter()
+            .map(|resource| key(point.as_str(), &backups::sk(resource)));
+        self.delete_items(keys.collect(), &format!("the backups of {point}"))
+            .await
     }
 
     /// Deletes every record below a recovery point: its backups, batches and copies. The recovery point's own stays.
@@ -81,7 +84,9 @@ impl Catalog {
                     .send()
                     .await
                     .map_err(|error| Failure::call(what.clone(), error))?;
-                let left = answer.unprocessed_items.and_then(|mut tables| tables.remove(&self.table));
+                let left = answer
+                    .unprocessed_items
+                    .and_then(|mut tables| tables.remove(&self.table));
                 wanted = left.unwrap_or_default();
                 rounds += 1;
             }

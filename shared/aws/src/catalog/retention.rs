@@ -155,9 +155,7 @@ impl Catalog {
             let sk = item.get("sk").and_then(|sk| sk.as_s().ok()).cloned();
             match parse("a recovery point", item) {
                 Ok(record) => records.points.push(record),
-                Err(failure) => records
-                    .unreadable
-                    .push((sk.unwrap_or_default(), failure.chain())),
+                Err(failure) => records.unreadable.push((sk.unwrap_or_default(), failure.chain())),
             }
         }
         Ok(records)
@@ -361,7 +359,9 @@ impl Catalog {
         let expires_at = now.as_second() + RECORD_LIFE.as_secs();
         let update = self
             .update(plan_id, point)
-            .update_expression("SET #retirement.#ended_at = :now, expires_at = :expires_at REMOVE #retirement.#deferred")
+            .update_expression(
+                "SET #retirement.#ended_at = :now, expires_at = :expires_at REMOVE #retirement.#deferred",
+            )
             .condition_expression(
                 "attribute_exists(#retirement) AND attribute_not_exists(#retirement.#ended_at)",
             )
@@ -370,9 +370,7 @@ impl Catalog {
             .expression_attribute_names("#ended_at", "ended_at")
             .expression_attribute_values(":now", value("retirement.ended_at", &now)?)
             .expression_attribute_values(":expires_at", AttributeValue::N(expires_at.to_string()));
-        was_done(update.send().await, || {
-            format!("writing that {point} is gone")
-        })
+        was_done(update.send().await, || format!("writing that {point} is gone"))
     }
 
     fn update(&self, plan_id: &PlanId, point: &RecoveryPointId) -> UpdateItemFluentBuilder {

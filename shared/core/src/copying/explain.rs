@@ -13,20 +13,23 @@ pub fn is_key_problem(reason: &str) -> bool {
     })
 }
 
-/// EC2's reason for a failed copy, and what the user can do about it.
+/// Why a copy came to nothing, and what the user can do about it.
 #[must_use]
-pub fn explain_copy_error(reason: &str, destination: &Destination, key: Option<&str>) -> String {
-    if !is_key_problem(reason) {
-        return format!("EC2 says: {reason}");
-    }
+pub fn explain_copy_error(
+    reason: &str,
+    key_problem: bool,
+    destination: &Destination,
+    key: Option<&str>,
+) -> String {
     match key {
+        _ if !key_problem => reason.to_owned(),
         Some(key) => format!(
-            "EC2 says: {reason}. See that {key} is enabled, that its policy lets the role that copies to {destination} \
-             use it for EC2, and that the key of the source snapshot can be used from there"
+            "{reason}. See that {key} is enabled, that its policy lets the role that copies to {destination} use it for \
+             EC2, and that the key of the source snapshot can be used from there"
         ),
         None => format!(
-            "EC2 says: {reason}. See that the key of the source snapshot is enabled and can be used from {destination}, \
-             or give the replica a kms_key_arn"
+            "{reason}. See that the key of the source snapshot is enabled and can be used from {destination}, or give \
+             the replica a kms_key_arn"
         ),
     }
 }

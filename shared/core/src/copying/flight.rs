@@ -26,6 +26,15 @@ pub struct Flight {
     /// The copy that is being made; none until EC2's answer is written down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made: Option<SnapshotId>,
+    /// When the copy was last seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_at: Option<Timestamp>,
+    /// Since when what is copied is shared with the destination's account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_at: Option<Timestamp>,
+    /// Whether the snapshot itself may be shared, and not only its hop.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shares_source: bool,
     /// The complete hop that the copy is made from, and that goes when the copy is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hop: Option<SnapshotId>,
@@ -83,6 +92,9 @@ impl Flight {
             attempt: 1,
             intended_at: None,
             made: None,
+            seen_at: None,
+            shared_at: None,
+            shares_source: false,
             hop: None,
         }
     }
@@ -104,6 +116,19 @@ impl Flight {
         self.stage = stage;
         self.intended_at = None;
         self.made = None;
+        self.seen_at = None;
+    }
+
+    /// Whether nobody knows yet what its call has made.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.intended_at.is_some() && self.made.is_none()
+    }
+
+    /// Whether the destination may not have seen yet that the snapshot is shared with it.
+    #[must_use]
+    pub fn is_sharing_fresh(&self, now: Timestamp) -> bool {
+        self.shared_at.is_some_and(|shared_at| now < later(shared_at, VISIBILITY))
     }
 }
 
@@ -114,9 +139,10 @@ pub fn decide_flight(flight: &Flight, seen: Option<&Seen>, now: Timestamp) -> Fl
     let Some(intended_at) = flight.intended_at else {
         return FlightStep::Keep;
     };
+    let last_known = flight.seen_at.unwrap_or(intended_at);
     match (&flight.made, seen) {
         (None, Some(seen)) => FlightStep::Adopt(seen.snapshot_id.clone()),
-        (_, None) if now >= later(intended_at, VISIBILITY) => FlightStep::AskAgain,
+        (_, None) if now >= later(last_known, VISIBILITY) => FlightStep::AskAgain,
         (_, None) => FlightStep::Keep,
         (Some(_), Some(seen)) => match seen.state {
             SnapshotState::Pending => FlightStep::Keep,

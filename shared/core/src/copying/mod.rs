@@ -59,15 +59,13 @@ pub struct SnapshotCopy {
     /// The copy, once it is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy_id: Option<SnapshotId>,
-    /// Copies that ended in `error`. The destination's retention removes them.
+    /// Copies that count for nothing: they ended in `error`, came too late or twice. The destination's retention removes
+    /// them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<SnapshotId>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What is not as it should be although the copy is complete: a lock that EC2 would not set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
 }
 
 /// How far one snapshot's copy is. What is in flight is written in the copy job itself.
@@ -138,9 +136,10 @@ pub struct CopyJob {
     /// Why the first of them lacks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_reason: Option<String>,
-    /// Snapshots in the destination that belong to no whole backup, for its retention to remove.
+    /// What could not be put in order: a hop that is still there, a snapshot that is still shared, a copy without its
+    /// lock. The first of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub leftovers: Vec<SnapshotId>,
+    pub left_behind: Vec<String>,
 }
 
 /// Why a copy job begins nothing more.
@@ -150,7 +149,12 @@ pub struct Stopped {
     pub why: String,
     /// Whether somebody stopped the execution.
     pub aborted: bool,
+    /// Whether what is in flight may land. If not, it is given up at once.
+    pub lands: bool,
 }
+
+/// How many things a copy job's record names that could not be put in order.
+const NAMED: usize = 10;
 
 impl CopyJob {
     /// The copy job of a recovery point for one of its plan's replicas; `total` snapshots are to be copied.
@@ -184,7 +188,7 @@ impl CopyJob {
             whole: 0,
             lacking: 0,
             first_reason: None,
-            leftovers: Vec::new(),
+            left_behind: Vec::new(),
         }
     }
 
@@ -209,6 +213,30 @@ impl CopyJob {
     #[must_use]
     pub fn has_landed(&self) -> bool {
         self.flights.is_empty() && (self.stopped.is_some() || self.begun >= self.total)
+    }
+
+    /// Whether what is in flight is to be given up.
+    #[must_use]
+    pub fn gives_up(&self) -> bool {
+        self.stopped.as_ref().is_some_and(|stopped| !stopped.lands)
+    }
+
+    /// Stops the copy job, unless it is stopped already. What may land no more, may land no more.
+    pub fn stop(&mut self, stopped: Stopped) {
+        match &mut self.stopped {
+            Some(before) => {
+                before.lands &= stopped.lands;
+                before.aborted |= stopped.aborted;
+            }
+            none => *none = Some(stopped),
+        }
+    }
+
+    /// Notes what could not be put in order.
+    pub fn leave_behind(&mut self, what: String) {
+        if self.left_behind.len() < NAMED && !self.left_behind.contains(&what) {
+            self.left_behind.push(what);
+        }
     }
 
     /// Counts how long a copy took into the mean.
@@ -251,7 +279,7 @@ impl CopyJob {
             Some(stopped) if stopped.aborted => JobStatus::Aborted,
             None if self.total == 0 => JobStatus::Completed,
             _ if self.whole == 0 => JobStatus::Failed,
-            _ if self.lacking > 0 => JobStatus::Partial,
+            _ if self.lacking > 0 || !self.left_behind.is_empty() => JobStatus::Partial,
             _ => JobStatus::Completed,
         };
         let mut message = match (self.total, backups) {
@@ -266,6 +294,9 @@ impl CopyJob {
             && self.stopped.as_ref().is_none_or(|stopped| !reason.ends_with(&stopped.why))
         {
             message = format!("{message}; {reason}");
+        }
+        if !self.left_behind.is_empty() {
+            message = format!("{message}; {}", self.left_behind.join("; "));
         }
         (status, message)
     }

@@ -101,6 +101,34 @@ fn a_look_at_a_flight_tells_what_to_do(
     assert_eq!(decide_flight(&flight, seen.as_ref(), after(95)), wanted);
 }
 
+#[test]
+fn a_copy_that_was_seen_and_is_missing_once_is_not_made_again() {
+    let mut flight = flight(Some(-3_600), true);
+    flight.seen_at = Some(after(90));
+    assert_eq!(decide_flight(&flight, None, after(95)), FlightStep::Keep);
+    assert_eq!(decide_flight(&flight, None, after(210)), FlightStep::AskAgain);
+}
+
+#[test]
+fn what_is_left_behind_makes_a_copy_job_partial_and_is_named() {
+    let mut job = job(2);
+    job.whole = 1;
+    job.leave_behind("snap-1 stays shared".to_owned());
+    let (status, message) = job.decide_end();
+    assert_eq!(status, JobStatus::Partial);
+    assert!(message.contains("snap-1 stays shared"), "{message}");
+}
+
+#[test]
+fn a_copy_job_that_is_stopped_for_good_lets_nothing_land() {
+    let mut job = job(2);
+    job.stop(Stopped { why: "denied".to_owned(), aborted: false, lands: true });
+    assert!(!job.gives_up() && job.waiting() == 0);
+    job.stop(Stopped { why: "deadline".to_owned(), aborted: false, lands: false });
+    assert!(job.gives_up());
+    assert_eq!(job.stopped.map(|stopped| stopped.why).as_deref(), Some("denied"));
+}
+
 fn copier(n: u32, waiting: u32, in_progress: u32) -> Copier {
     let plan = PlanId::try_from(format!("plan-{n}")).unwrap();
     let (_, recovery_point_id) = derive_run_ids(&plan, &Occasion::Slot(start()));
@@ -218,7 +246,7 @@ fn a_copy_job_ends_honestly(
 ) {
     let mut job = job(if wanted == JobStatus::Completed && whole == 0 { 0 } else { 4 });
     (job.whole, job.lacking) = (whole, lacking);
-    job.stopped = aborted.map(|aborted| Stopped { why: "why".to_owned(), aborted });
+    job.stopped = aborted.map(|aborted| Stopped { why: "why".to_owned(), aborted, lands: false });
     let (status, message) = job.decide_end();
     assert_eq!(status, wanted, "{message}");
     assert_eq!(aborted.is_some(), message.contains("why"), "{message}");

@@ -94,11 +94,7 @@ mod tests {
     #[case(2, 1, Standing::Partial)]
     #[case(0, 3, Standing::Empty)]
     #[case::a_plan_that_selected_nothing(0, 0, Standing::Empty)]
-    fn a_point_counts_with_one_good_backup(
-        #[case] good: u32,
-        #[case] failed: u32,
-        #[case] wanted: Standing,
-    ) {
+    fn a_point_counts_with_one_good_backup(#[case] good: u32, #[case] failed: u32, #[case] wanted: Standing) {
         assert_eq!(standing(good, failed), wanted);
     }
 }

@@ -53,7 +53,9 @@ pub fn judge_snapshot(facts: Option<SnapshotFacts<'_>>, now: Timestamp) -> Deed 
     match facts.old_enough_at {
         Some(at) if at > now => {
             let at = at.strftime("%Y-%m-%dT%H:%M:%SZ");
-            Deed::Defer(format!("younger than the vault's minimum age; it may go after {at}"))
+            Deed::Defer(format!(
+                "younger than the vault's minimum age; it may go after {at}"
+            ))
         }
         _ => Deed::Delete,
     }
@@ -150,7 +152,12 @@ mod tests {
         let mut forged = sealed();
         forged.insert(tags::SEAL.to_owned(), "00".repeat(32));
         assert!(!claims_backup(&forged, &volume(1), &point(), &key()));
-        assert!(!claims_backup(&sealed(), &volume(1), &point(), &SealKey::new(vec![8; 32])));
+        assert!(!claims_backup(
+            &sealed(),
+            &volume(1),
+            &point(),
+            &SealKey::new(vec![8; 32])
+        ));
         let other = derive_run_ids(&plan(), &Occasion::Slot(now() + SignedDuration::from_hours(1))).1;
         assert!(!claims_backup(&sealed(), &volume(1), &other, &key()));
     }
@@ -161,7 +168,11 @@ mod tests {
         assert!(!claims_copy(&tags, &plan(), &point()), "an original is no copy");
         tags.insert(tags::SOURCE_SNAPSHOT.to_owned(), "snap-01234567".to_owned());
         assert!(claims_copy(&tags, &plan(), &point()));
-        assert!(!claims_copy(&tags, &PlanId::try_from("weekly").unwrap(), &point()));
+        assert!(!claims_copy(
+            &tags,
+            &PlanId::try_from("weekly").unwrap(),
+            &point()
+        ));
         assert!(
             !claims_backup(&tags, &volume(1), &point(), &key()),
             "a copy is no original"

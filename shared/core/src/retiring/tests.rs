@@ -112,7 +112,10 @@ fn a_point_on_its_way_out_is_no_history() {
     let decided = decide_points(&history, &Findings::default(), now()).unwrap();
     let row = decided.row(0).unwrap();
     assert!(!row.keep);
-    assert_eq!(row.reasons, ["no rule", "being deleted since 2026-11-24T12:00:00Z"]);
+    assert_eq!(
+        row.reasons,
+        ["no rule", "being deleted since 2026-11-24T12:00:00Z"]
+    );
     assert!(decided.verdict(0).is_none());
 }
 

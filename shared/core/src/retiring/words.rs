@@ -17,7 +17,10 @@ pub fn why_it_goes(history: &PlanHistory, point: &KnownPoint) -> Vec<String> {
         return vec![GOES_EMPTY.to_owned()];
     }
     let rules: Vec<String> = history.rules.iter().map(ToString::to_string).collect();
-    vec![format!("no rule keeps it ({}), and nothing protects it", rules.join("; "))]
+    vec![format!(
+        "no rule keeps it ({}), and nothing protects it",
+        rules.join("; ")
+    )]
 }
 
 /// A text of at most so many characters.

@@ -104,8 +104,10 @@ def _read_by(params: Mapping[str, Any]) -> list[str]:
 
 
 def permissions(params: Mapping[str, Any]) -> dict[str, str | list[str]]:
-    """Give the condition keys that say with whom `ModifySnapshotAttribute` shares, as in `ec2:Add/userId`."""
+    """Give the condition keys that say with whom a snapshot is shared (`ec2:Add/userId`), or how long it is locked."""
     given: dict[str, list[str]] = {}
+    if days := _first(params, "LockDuration"):
+        given["ec2:SnapshotLockDuration"] = [days]
     for name in sorted(params):
         if found := _PERMISSION.fullmatch(name):
             direction = found[1] or _first(params, "OperationType").capitalize()

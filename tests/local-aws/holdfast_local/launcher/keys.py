@@ -1,4 +1,4 @@
-"""KMS keys where EC2 uses them: what `CopySnapshot` needs of them is asked, and an alias becomes its key.
+"""KMS keys where EC2 uses them: what copying and archiving need of them is asked, and an alias becomes its key.
 
 EC2 accepts a copy whatever its keys; one that may not be used makes the copy end in `error` later. Who copies needs
 both keys, the copy's and the source's, by identity policy and by key policy, and across accounts by both. The
@@ -12,12 +12,14 @@ the call names has to exist.
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from ministack import app
 from ministack.core import iam_evaluator
+from ministack.core.iam_actions import access_denied_response
 from ministack.core.responses import get_account_id
 from ministack.core.router import extract_access_key_id
 from ministack.services import iam, kms, s3
@@ -31,6 +33,8 @@ _Key = dict[str, Any]
 # What a copy asks of its own key, and of its source's.
 _OF_COPY = ("kms:DescribeKey", "kms:CreateGrant", "kms:GenerateDataKeyWithoutPlaintext")
 _OF_SOURCE = ("kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt", "kms:ReEncryptFrom")
+# What moving a snapshot to the archive tier asks of its key.
+_OF_ARCHIVED = ("kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt")
 
 
 def install(simulator: str) -> None:
@@ -78,6 +82,14 @@ def _with_keys(forward: Callable, snapshots: Snapshots) -> Callable:
             headers[_CHECKED] = "true"
             if not _may_copy(caller, source or {}, params, account, region):
                 headers[_PROBLEM] = PROBLEM
+        if params.get("Action") == "ModifySnapshotTier":
+            own = await asyncio.to_thread(snapshots.find, account, region, params.get("SnapshotId", ""))
+            key = find_key((own or {}).get("kms_key_id") or "", account, region)
+            caller = extract_access_key_id(headers, query)
+            denied = [ask(caller, action, key, "ec2") for action, key in _questions(_OF_ARCHIVED, key)]
+            if any(denied):
+                principal = next(getattr(verdict, "principal_arn", "") for verdict in denied if verdict)
+                return access_denied_response("ec2", "kms:CreateGrant", principal, str(uuid.uuid4()), headers=headers)
         return await forward(method, path, headers, body, query)
 
     return ask_and_forward
