@@ -268,6 +268,26 @@ impl Account {
             .expect("the record has the attribute");
     }
 
+    /// Sets a flag of a record, as a function does that is not part of this workflow.
+    ///
+    /// # Panics
+    /// The local stack does not answer as it should, or there is no such record.
+    pub async fn set_flag(&self, pk: &str, sk: &str, attribute: &str) {
+        let word = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
+        aws_sdk_dynamodb::Client::new(&self.rest)
+            .update_item()
+            .table_name(TABLE)
+            .key("pk", word(pk))
+            .key("sk", word(sk))
+            .update_expression("SET #attribute = :set")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_names("#attribute", attribute)
+            .expression_attribute_values(":set", aws_sdk_dynamodb::types::AttributeValue::Bool(true))
+            .send()
+            .await
+            .expect("there is such a record");
+    }
+
     /// Clients of everything but EC2 are made from this.
     #[must_use]
     pub fn config(&self) -> &SdkConfig {

@@ -25,16 +25,29 @@ pub enum Encryption {
 /// # Panics
 /// The local stack does not answer as it should.
 pub async fn start_instance(account: &Account, name: &str, volumes: &[Encryption]) -> Vec<String> {
-    account.simulator.freeze(start_of_time()).await.expect("the simulator's clock stops");
+    account
+        .simulator
+        .freeze(start_of_time())
+        .await
+        .expect("the simulator's clock stops");
     let devices = volumes.iter().zip('a'..).map(|(encryption, letter)| {
-        let ebs = EbsBlockDevice::builder().volume_size(1).volume_type(VolumeType::Gp3);
+        let ebs = EbsBlockDevice::builder()
+            .volume_size(1)
+            .volume_type(VolumeType::Gp3);
         let ebs = match encryption {
             Encryption::None => ebs,
             Encryption::DefaultKey => ebs.encrypted(true),
             Encryption::Key(key) => ebs.encrypted(true).kms_key_id(key),
         };
-        let device = if letter == 'a' { "/dev/xvda".to_owned() } else { format!("/dev/sd{letter}") };
-        BlockDeviceMapping::builder().device_name(device).ebs(ebs.build()).build()
+        let device = if letter == 'a' {
+            "/dev/xvda".to_owned()
+        } else {
+            format!("/dev/sd{letter}")
+        };
+        BlockDeviceMapping::builder()
+            .device_name(device)
+            .ebs(ebs.build())
+            .build()
     });
     let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
     let specify = |kind: ResourceType| {
@@ -57,8 +70,17 @@ pub async fn start_instance(account: &Account, name: &str, volumes: &[Encryption
         .send()
         .await
         .expect("an instance starts");
-    let id = started.instances()[0].instance_id().expect("an instance has an id").to_owned();
-    let described = account.ec2().describe_instances().instance_ids(&id).send().await.expect("described");
+    let id = started.instances()[0]
+        .instance_id()
+        .expect("an instance has an id")
+        .to_owned();
+    let described = account
+        .ec2()
+        .describe_instances()
+        .instance_ids(&id)
+        .send()
+        .await
+        .expect("described");
     let mappings = described.reservations()[0].instances()[0].block_device_mappings();
     let ids: Vec<String> = mappings
         .iter()

@@ -426,6 +426,8 @@ async fn make_copy(
     age: SignedDuration,
 ) -> VaultCopy {
     let source = "snap-0123456789abcdef0";
+    // A replica of a moment to come cannot have been copied before now.
+    let age = age.max(SignedDuration::ZERO);
     let tags = json!({
         tags::PLAN: point.plan_id, tags::RECOVERY_POINT: point.recovery_point_id,
         tags::RESOURCE: resource, tags::SOURCE_SNAPSHOT: source,

@@ -3,7 +3,9 @@
 use crate::account::{Account, REGION, Stack, make_key};
 use crate::simulator::{SimSnapshot, Simulator};
 use aws_config::{Region, SdkConfig};
-use aws_sdk_s3::types::{BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration};
+use aws_sdk_s3::types::{
+    BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration,
+};
 use holdfast_core::copying::{CopyJob, CopyState, SnapshotCopy};
 use holdfast_core::ids::{PlanId, RecoveryPointId};
 use holdfast_core::replica::Destination;
@@ -47,7 +49,11 @@ impl Vault {
     pub async fn in_another_account(account: &Account, region: &str) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let id = format!("8{:07}{:04}", u64::from(std::process::id()) % 10_000_000, number % 10_000);
+        let id = format!(
+            "8{:07}{:04}",
+            u64::from(std::process::id()) % 10_000_000,
+            number % 10_000
+        );
         account.let_read_hops(&id).await;
         let mut vault = Self::make(account, &id, region).await;
         vault.role_arn = Some(make_role(account.stack(), &id, &account.id, region).await);
@@ -94,7 +100,9 @@ impl Vault {
         if self.destination.region != REGION {
             let place = BucketLocationConstraint::from(self.destination.region.as_str());
             create = create.create_bucket_configuration(
-                CreateBucketConfiguration::builder().location_constraint(place).build(),
+                CreateBucketConfiguration::builder()
+                    .location_constraint(place)
+                    .build(),
             );
         }
         create.send().await.expect("the bucket is made");
@@ -146,8 +154,20 @@ impl Vault {
     /// # Panics
     /// S3 does not answer as it should.
     pub async fn object(&self, key: &str) -> Option<Value> {
-        let answer = self.s3().get_object().bucket(&self.bucket).key(key).send().await.ok()?;
-        let bytes = answer.body.collect().await.expect("the object's bytes").into_bytes();
+        let answer = self
+            .s3()
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .send()
+            .await
+            .ok()?;
+        let bytes = answer
+            .body
+            .collect()
+            .await
+            .expect("the object's bytes")
+            .into_bytes();
         Some(serde_json::from_slice(&bytes).expect("a record is JSON"))
     }
 
@@ -166,7 +186,11 @@ impl Vault {
         let mut keys = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.expect("the bucket lists its objects");
-            keys.extend(page.contents().iter().filter_map(|object| object.key().map(str::to_owned)));
+            keys.extend(
+                page.contents()
+                    .iter()
+                    .filter_map(|object| object.key().map(str::to_owned)),
+            );
         }
         keys
     }
@@ -190,8 +214,15 @@ impl Vault {
     /// # Panics
     /// The records cannot be read.
     pub async fn leftovers(&self, account: &Account, point: &RecoveryPointId) -> usize {
-        let records = account.catalog().copies_after(point, &self.destination, None, 1000).await;
-        records.expect("the copies can be listed").iter().map(|record| record.leftovers.len()).sum()
+        let records = account
+            .catalog()
+            .copies_after(point, &self.destination, None, 1000)
+            .await;
+        records
+            .expect("the copies can be listed")
+            .iter()
+            .map(|record| record.leftovers.len())
+            .sum()
     }
 
     /// Checks what lies here of a recovery point against what the two catalogs say, and gives the copy job.
@@ -204,9 +235,16 @@ impl Vault {
     /// One of these does not hold.
     pub async fn audit(&self, account: &Account, plan: &PlanId, point: &RecoveryPointId) -> CopyJob {
         let catalog = account.catalog();
-        let job = catalog.find_copy_job(point, &self.destination).await.expect("the copy job can be read");
+        let job = catalog
+            .find_copy_job(point, &self.destination)
+            .await
+            .expect("the copy job can be read");
         let job = job.expect("there is a copy job");
-        assert!(job.status.is_terminal() && job.ended_at.is_some(), "the copy job stays {}", job.status);
+        assert!(
+            job.status.is_terminal() && job.ended_at.is_some(),
+            "the copy job stays {}",
+            job.status
+        );
         assert!(job.flights.is_empty(), "flights are left: {:?}", job.flights);
         let mut records: Vec<SnapshotCopy> = Vec::new();
         loop {
@@ -221,8 +259,10 @@ impl Vault {
             records.extend(page);
         }
         assert_eq!(records.len(), job.total as usize);
-        let completed: Vec<&SnapshotCopy> =
-            records.iter().filter(|record| record.state == CopyState::Completed).collect();
+        let completed: Vec<&SnapshotCopy> = records
+            .iter()
+            .filter(|record| record.state == CopyState::Completed)
+            .collect();
         let named: BTreeSet<&str> = completed
             .iter()
             .filter_map(|record| record.copy_id.as_ref())
@@ -231,10 +271,17 @@ impl Vault {
             .collect();
         let copies = self.copies(point).await;
         let there: BTreeSet<&str> = copies.iter().map(|copy| copy.snapshot_id.as_str()).collect();
-        assert_eq!(there, named, "what lies in {} is what the catalog names", self.destination);
+        assert_eq!(
+            there, named,
+            "what lies in {} is what the catalog names",
+            self.destination
+        );
         for record in &completed {
             let id = record.copy_id.as_ref().expect("a complete copy has an id");
-            let copy = copies.iter().find(|copy| copy.snapshot_id == id.as_str()).expect("it is there");
+            let copy = copies
+                .iter()
+                .find(|copy| copy.snapshot_id == id.as_str())
+                .expect("it is there");
             assert_eq!(copy.state, "completed");
             assert_eq!(copy.tags[tags::SOURCE_SNAPSHOT], record.key.snapshot_id.as_str());
         }
@@ -250,8 +297,16 @@ impl Vault {
             .await
             .expect("snapshots");
         for snapshot in own {
-            assert!(!snapshot.tags.contains_key(tags::HOP), "the hop {} is left", snapshot.snapshot_id);
-            assert!(snapshot.shared_with.is_empty(), "{} stays shared", snapshot.snapshot_id);
+            assert!(
+                !snapshot.tags.contains_key(tags::HOP),
+                "the hop {} is left",
+                snapshot.snapshot_id
+            );
+            assert!(
+                snapshot.shared_with.is_empty(),
+                "{} stays shared",
+                snapshot.snapshot_id
+            );
         }
     }
 
@@ -267,13 +322,20 @@ impl Vault {
         for key in keys {
             let record = self.object(&key).await.expect("it was listed");
             let backup: VaultBackup = serde_json::from_value(record).expect("a backup's replica");
-            assert!(backup.backup.configuration.is_some(), "a restore needs the configuration");
+            assert!(
+                backup.backup.configuration.is_some(),
+                "a restore needs the configuration"
+            );
             let wanted: BTreeSet<&str> = records
                 .iter()
                 .filter(|record| record.key.resource_id == backup.backup.resource_id)
                 .filter_map(|record| record.copy_id.as_ref().map(|id| id.as_str()))
                 .collect();
-            let found: BTreeSet<&str> = backup.copies.iter().map(|copy| copy.snapshot_id.as_str()).collect();
+            let found: BTreeSet<&str> = backup
+                .copies
+                .iter()
+                .map(|copy| copy.snapshot_id.as_str())
+                .collect();
             assert_eq!(found, wanted);
             assert_eq!(found.len(), backup.backup.snapshots.len());
         }
@@ -283,7 +345,10 @@ impl Vault {
                 assert_eq!((record.whole, record.lacking), (job.whole, job.lacking));
                 let noted: BTreeSet<&str> = record.leftovers.iter().map(|id| id.as_str()).collect();
                 for id in records.iter().flat_map(|record| &record.leftovers) {
-                    assert!(noted.contains(id.as_str()), "{id} is not left to the vault's retention");
+                    assert!(
+                        noted.contains(id.as_str()),
+                        "{id} is not left to the vault's retention"
+                    );
                 }
             }
             None => {
@@ -306,18 +371,26 @@ async fn make_role(stack: &Stack, vault: &str, source: &str, region: &str) -> St
     let policy = json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Action": ["ec2:*", "s3:*", "kms:*"], "Resource": "*",
     }]});
-    ask_iam(stack, vault, &[
-        ("Action", "CreateRole"),
-        ("RoleName", &name),
-        ("AssumeRolePolicyDocument", &trust.to_string()),
-    ])
+    ask_iam(
+        stack,
+        vault,
+        &[
+            ("Action", "CreateRole"),
+            ("RoleName", &name),
+            ("AssumeRolePolicyDocument", &trust.to_string()),
+        ],
+    )
     .await;
-    ask_iam(stack, vault, &[
-        ("Action", "PutRolePolicy"),
-        ("RoleName", &name),
-        ("PolicyName", "all"),
-        ("PolicyDocument", &policy.to_string()),
-    ])
+    ask_iam(
+        stack,
+        vault,
+        &[
+            ("Action", "PutRolePolicy"),
+            ("RoleName", &name),
+            ("PolicyName", "all"),
+            ("PolicyDocument", &policy.to_string()),
+        ],
+    )
     .await;
     format!("arn:aws:iam::{vault}:role/{name}")
 }
@@ -336,7 +409,11 @@ async fn ask_iam(stack: &Stack, account: &str, form: &[(&str, &str)]) {
         .send()
         .await
         .expect("IAM answers");
-    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
+    assert!(
+        answer.status().is_success(),
+        "{}",
+        answer.text().await.unwrap_or_default()
+    );
 }
 
 /// A form as IAM reads it.
@@ -344,7 +421,9 @@ fn encode(form: &[(&str, &str)]) -> String {
     let escaped = |text: &str| -> String {
         text.bytes()
             .map(|byte| match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                    char::from(byte).to_string()
+                }
                 _ => format!("%{byte:02X}"),
             })
             .collect()

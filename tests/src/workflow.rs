@@ -79,7 +79,11 @@ impl<'a> Bench<'a> {
     /// The simulator does not answer.
     pub async fn with_vault(mut self, vault: &'a Vault) -> Self {
         if vault.destination.account_id != self.account.id {
-            vault.simulator.freeze(self.now).await.expect("the vault's clock stops");
+            vault
+                .simulator
+                .freeze(self.now)
+                .await
+                .expect("the vault's clock stops");
             self.vaults.push(vault);
         }
         self
@@ -99,7 +103,10 @@ impl<'a> Bench<'a> {
     pub async fn pass(&mut self, seconds: f64) {
         let vaults = self.vaults.iter().map(|vault| &vault.simulator);
         for simulator in std::iter::once(&self.account.simulator).chain(vaults) {
-            simulator.advance(seconds).await.expect("the simulator's clock moves");
+            simulator
+                .advance(seconds)
+                .await
+                .expect("the simulator's clock moves");
         }
         self.now += SignedDuration::from_secs_f64(seconds);
     }
@@ -157,7 +164,10 @@ impl<'a> Bench<'a> {
             }
         }
         loop {
-            let answer = self.invoke("poll-completion", json!({"job_id": job})).await.expect("a poll");
+            let answer = self
+                .invoke("poll-completion", json!({"job_id": job}))
+                .await
+                .expect("a poll");
             if answer["finished"] == true {
                 return job;
             }
@@ -174,7 +184,8 @@ impl<'a> Bench<'a> {
             .as_str()
             .and_then(|until| until.parse().ok())
             .expect("a moment");
-        self.pass(until.duration_since(self.now).as_secs_f64().max(0.0)).await;
+        self.pass(until.duration_since(self.now).as_secs_f64().max(0.0))
+            .await;
     }
 
     /// How many AWS calls had been made when a function was first run.

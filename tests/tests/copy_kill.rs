@@ -23,7 +23,10 @@ async fn copy_and_audit(stack: &Stack, switch: KillSwitch, repeat: Repeat) -> (u
     let account = Account::new(stack).await;
     start_instance(&account, "db", &[Encryption::None, Encryption::DefaultKey]).await;
     let vault = Vault::in_another_account(&account, "eu-central-1").await;
-    let mut bench = Bench::new(&account, switch.clone(), repeat).await.with_vault(&vault).await;
+    let mut bench = Bench::new(&account, switch.clone(), repeat)
+        .await
+        .with_vault(&vault)
+        .await;
     let plan = json!({"plan": {
         "plan_id": "nightly",
         "selection": {"tags": [{"key": "app", "values": ["shop"]}]},
@@ -34,14 +37,31 @@ async fn copy_and_audit(stack: &Stack, switch: KillSwitch, repeat: Repeat) -> (u
     if repeat == Repeat::Late {
         bench.double_tasks().await;
     }
-    assert!(matches!(execution.status, Status::Succeeded(_)), "{:?}", execution.status);
+    assert!(
+        matches!(execution.status, Status::Succeeded(_)),
+        "{:?}",
+        execution.status
+    );
     let audited = audit(&account, "nightly").await.remove(0);
-    assert_eq!(audited.job.status, JobStatus::Completed, "{:?}", audited.job.message);
+    assert_eq!(
+        audited.job.status,
+        JobStatus::Completed,
+        "{:?}",
+        audited.job.message
+    );
     let plan = PlanId::try_from("nightly").unwrap();
-    let copies = vault.audit(&account, &plan, &audited.point.recovery_point_id).await;
-    assert_eq!((copies.status, copies.completed, copies.whole), (JobStatus::Completed, 2, 1));
+    let copies = vault
+        .audit(&account, &plan, &audited.point.recovery_point_id)
+        .await;
+    assert_eq!(
+        (copies.status, copies.completed, copies.whole),
+        (JobStatus::Completed, 2, 1)
+    );
     assert_eq!(copies.failed, 0);
-    assert_eq!(vault.leftovers(&account, &audited.point.recovery_point_id).await, 0);
+    assert_eq!(
+        vault.leftovers(&account, &audited.point.recovery_point_id).await,
+        0
+    );
     (bench.calls_before("copy-region"), switch.calls())
 }
 
@@ -78,7 +98,13 @@ async fn no_copy_is_lost_or_doubled_when_killed_after_any_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rounds_run_twice_or_twice_at_once_or_late_copy_once() {
     let stack = Stack::from_environment();
-    for repeat in [Repeat::Twice, Repeat::Late, Repeat::Together, Repeat::Together, Repeat::Together] {
+    for repeat in [
+        Repeat::Twice,
+        Repeat::Late,
+        Repeat::Together,
+        Repeat::Together,
+        Repeat::Together,
+    ] {
         copy_and_audit(&stack, KillSwitch::never(), repeat).await;
     }
     println!("R2 copies: every round twice, twice at once and late leaves what one run leaves");

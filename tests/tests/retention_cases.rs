@@ -19,6 +19,7 @@ use holdfast_tests::retention::{
     Draft, Written, apply, audit_retention, daily, instance, plan, retention_machine, still_there, whole,
     write_points,
 };
+use holdfast_tests::vault::Vault;
 use holdfast_tests::workflow::{Bench, Repeat, start_of_time};
 use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
@@ -716,6 +717,128 @@ async fn a_point_that_a_job_works_on_stays() {
     assert_eq!(reasons(row(&told, &written[2])), ["a job works on it"]);
     assert_eq!(case.left(&written[2..]).await, written[2].snapshots);
     assert_eq!(audit_retention(&case.account).await.gone.len(), 1);
+}
+
+#[tokio::test]
+async fn the_snapshot_that_cbt_depends_on_is_kept_whatever_retention_says() {
+    let case = Case::new(json!([{"keep": "newest", "count": 1}])).await;
+    let mut bench = case.bench().await;
+    let written = case.write(&daily(3, start_of_time())).await;
+    let pk = format!("PLAN#{}", case.plan.plan_id);
+    case.account
+        .set_flag(&pk, written[2].id.as_str(), "cbt_base")
+        .await;
+    apply(&mut bench).await;
+    let told = dry_run(&mut bench).await;
+    assert_eq!(
+        reasons(row(&told, &written[2])),
+        ["base of the next incremental image"]
+    );
+    assert_eq!(case.left(&written[2..]).await, written[2].snapshots);
+    assert_eq!(audit_retention(&case.account).await.gone.len(), 1);
+}
+
+#[tokio::test]
+async fn any_of_many_generations_gives_a_new_volume_with_its_content() {
+    let account = Account::new(&Stack::from_environment()).await;
+    let volume = start_instance(&account, "db", &[Encryption::None])
+        .await
+        .remove(0);
+    let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
+    let plan = json!({"plan": {
+        "plan_id": "nightly",
+        "selection": {"tags": [{"key": "app", "values": ["shop"]}]},
+        "retention": [{"keep": "newest", "count": 5}],
+    }});
+    let digest = async |volume: &str| {
+        let route = format!("volumes/{volume}/digest");
+        let digest = account
+            .simulator
+            .ask(reqwest::Method::GET, &route, None)
+            .await
+            .unwrap();
+        digest["blocks"].clone()
+    };
+    let mut generations = Vec::new();
+    for day in 0..7_u64 {
+        let bytes = format!("day {day}").into_bytes();
+        account
+            .simulator
+            .put_content(&volume, 40 * 512 * 1024, bytes)
+            .await
+            .unwrap();
+        generations.push(digest(&volume).await);
+        bench.back_up(plan.clone(), &format!("day-{day}")).await;
+        bench.pass(86_400.0).await;
+    }
+    let plan_id = PlanId::try_from("nightly").unwrap();
+    let points = account.catalog().list_recovery_points(&plan_id).await.unwrap();
+    let standing: Vec<_> = points.iter().filter(|point| point.retirement.is_none()).collect();
+    assert_eq!(standing.len(), 5);
+    for (point, content) in standing.iter().zip(generations.iter().rev()) {
+        let id = point.recovery_point_id.as_str();
+        let snapshot = account
+            .simulator
+            .snapshots(tags::RECOVERY_POINT, id)
+            .await
+            .unwrap()
+            .remove(0);
+        let made = account
+            .ec2()
+            .create_volume()
+            .availability_zone("us-east-1a")
+            .snapshot_id(&snapshot.snapshot_id)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(digest(made.volume_id().unwrap()).await, *content, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn retention_during_a_running_copy_leaves_its_source_alone() {
+    let account = Account::new(&Stack::from_environment()).await;
+    start_instance(&account, "db", &[Encryption::None, Encryption::None]).await;
+    let vault = Vault::in_region(&account, "eu-central-1").await;
+    account
+        .simulator
+        .post("settings", json!({"copy_base_seconds": 600_000}))
+        .await
+        .unwrap();
+    let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
+    let input = |replicas: Value| {
+        json!({"plan": {
+            "plan_id": "nightly",
+            "selection": {"tags": [{"key": "app", "values": ["shop"]}]},
+            "retention": [{"keep": "newest", "count": 1}],
+            "replicas": replicas,
+        }})
+    };
+    let mut replica = vault.replica();
+    replica["deadline_hours"] = json!(720);
+    let job = bench.back_up_to_copies(input(json!([replica])), "copied").await;
+    let round = json!({"action": "copy", "job_id": job, "destination": 0});
+    bench.invoke("copy-region", round).await.unwrap();
+    bench.pass(86_400.0).await;
+    bench.back_up(input(json!([])), "next").await;
+    bench.pass(86_400.0).await;
+    apply(&mut bench).await;
+    let plan_id = PlanId::try_from("nightly").unwrap();
+    let points = account.catalog().list_recovery_points(&plan_id).await.unwrap();
+    let copied = &points[1];
+    assert!(copied.retirement.is_none(), "{:?}", copied.retirement);
+    let id = copied.recovery_point_id.as_str();
+    assert_eq!(
+        account
+            .simulator
+            .snapshots(tags::RECOVERY_POINT, id)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
+    let told = dry_run(&mut bench).await;
+    assert_eq!(told["points"][1]["reasons"], json!(["a job works on it"]));
 }
 
 #[tokio::test]

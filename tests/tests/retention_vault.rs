@@ -178,32 +178,50 @@ async fn nothing_younger_than_the_minimum_goes_whatever_records_say() {
         .await;
     apply(&mut bench).await;
     assert_eq!(
-        case.left(&written[7..]).await,
+        case.left(&written[8..]).await,
         0,
-        "what is older than seven days goes"
+        "what is older than seven days goes, but for the newest of it"
     );
-    assert_eq!(case.left(&written[..7]).await, 7);
+    assert_eq!(case.left(&written[..8]).await, 8);
 
-    // And that it stands for long ago, too: the intents come to stand, and EC2's own start still protects the copies.
+    // And that it stands for long ago, too: EC2's own start still protects the copies.
     let old: Vec<Draft> = (1..=3)
         .map(|n| whole("2020-01-01T00:00:00Z".parse().unwrap(), [n]))
         .collect();
     let young = write_forged(&case, &old).await;
     apply(&mut bench).await;
     let told = dry_run(&mut bench).await;
-    let deferred = row(&told, &young)["deferred"].as_object().unwrap();
-    assert_eq!(deferred.len(), 1);
-    assert!(
-        deferred.values().all(|why| why
-            .as_str()
-            .unwrap()
-            .contains("younger than the vault's minimum age")),
-        "{deferred:?}"
-    );
+    assert_eq!(row(&told, &young)["keep"], true);
+    assert_eq!(reason(row(&told, &young)), "younger than the vault's minimum age");
     assert_eq!(case.left(std::slice::from_ref(&young)).await, 1);
     bench.pass(8.0 * 86_400.0).await;
     apply(&mut bench).await;
     assert_eq!(case.left(std::slice::from_ref(&young)).await, 0);
+}
+
+#[tokio::test]
+async fn what_a_source_in_wrong_hands_writes_today_pushes_nothing_out_today() {
+    let case = Case::new(json!([{"keep": "daily", "count": 30}])).await;
+    let mut bench = case.bench(7).await;
+    let written = case.write(&daily(20, start_of_time()), |_| {}).await;
+    // Replicas of a moment to come, with rules that keep nothing else, of every instance and with real copies.
+    let mut forged = daily(3, start_of_time());
+    for draft in &mut forged {
+        draft.moment += SignedDuration::from_hours(24 * 365);
+    }
+    let attack = write_replicas(&case.vault, &case.plan, &forged, start_of_time(), |point| {
+        point.retention = vec![RetentionRule::Newest { count: 1 }];
+        point.expire_gone_resources = true;
+    })
+    .await;
+    apply(&mut bench).await;
+    assert_eq!(case.left(&written).await, 20);
+    // And a record that nobody can read stops nothing either.
+    let key = point_key(&case.plan.plan_id, &attack[0].id);
+    case.put(&key, "{").await;
+    let answer = apply(&mut bench).await.pop().unwrap();
+    assert!(answer["failed"].is_null(), "{answer}");
+    assert_eq!(case.left(&written).await, 20);
 }
 
 /// A replica whose record says that it is years old, while its copy was started just now.

@@ -146,7 +146,7 @@ impl ApplyRetention {
                 round.open = true;
                 break;
             }
-            let found = self.examine(history, candidates, round.room - free).await?;
+            let found = self.examine(history, candidates, round.room - free, now).await?;
             candidates = candidates.get(found.len()..).unwrap_or_default();
             examined += found.len();
             for (place, found) in found {

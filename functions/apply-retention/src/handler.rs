@@ -52,7 +52,7 @@ impl ApplyRetention {
     ) -> Result<ApplyRetentionResponse, Failure> {
         match request {
             ApplyRetentionRequest::Apply { plan_id, dry_run } => {
-                let Some(history) = self.ledger.history(&plan_id).await? else {
+                let Some(history) = self.ledger.history(&self.ec2, &plan_id, now).await? else {
                     return Err(Failure::permanent(format!(
                         "plan_id: there is neither a plan {plan_id} nor a recovery point of it"
                     )));
@@ -108,7 +108,7 @@ impl ApplyRetention {
         let Some(plan_id) = self.ledger.next_plan(after).await? else {
             return Ok(nothing);
         };
-        let applied = match self.ledger.history(&plan_id).await {
+        let applied = match self.ledger.history(&self.ec2, &plan_id, now).await {
             Ok(Some(history)) => self.apply(&history, now).await,
             Ok(None) => Ok(ApplyRetentionResponse {
                 plan_id: Some(plan_id.clone()),
@@ -156,7 +156,7 @@ impl ApplyRetention {
             wait_until: now,
             ..ApplyRetentionResponse::default()
         };
-        if let Some(history) = self.ledger.history(plan_id).await? {
+        if let Some(history) = self.ledger.history(&self.ec2, plan_id, now).await? {
             let decided = decide(&history, &Findings::default(), now)?;
             count(&decided, &mut answer);
             let points = history.points.iter();

@@ -55,10 +55,15 @@ impl Ledger {
     }
 
     /// Everything that is known of a plan's recovery points; none where there is nothing.
-    pub(crate) async fn history(&self, plan_id: &PlanId) -> Result<Option<PlanHistory>, Failure> {
+    pub(crate) async fn history(
+        &self,
+        ec2: &aws_sdk_ec2::Client,
+        plan_id: &PlanId,
+        now: Timestamp,
+    ) -> Result<Option<PlanHistory>, Failure> {
         match self {
             Self::Table(table) => table.history(plan_id).await,
-            Self::Vault(vault) => vault.history(plan_id).await,
+            Self::Vault(vault) => vault.history(ec2, plan_id, now).await,
         }
     }
 
@@ -68,9 +73,9 @@ impl Ledger {
     }
 
     /// Whether a job works on a recovery point or reads from it. Fails closed.
-    pub(crate) async fn at_work(&self, point: &KnownPoint) -> Result<Protections, Failure> {
+    pub(crate) async fn at_work(&self, point: &KnownPoint, now: Timestamp) -> Result<Protections, Failure> {
         match self {
-            Self::Table(table) => table.at_work(point).await,
+            Self::Table(table) => table.at_work(point, now).await,
             // A replica is in the vault's catalog when its copies have ended, and nobody copies from it.
             Self::Vault(_) => Ok(Protections::NONE),
         }

@@ -14,6 +14,7 @@ use holdfast_core::ids::{InstanceId, SnapshotId};
 use holdfast_core::retention::Protections;
 use holdfast_core::retiring::{Decided, LastBackup, PlanHistory};
 use holdfast_core::selection::{InstanceQuery, InstanceState};
+use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
 
 /// As many ids as one call names.
@@ -51,6 +52,7 @@ impl ApplyRetention {
         history: &PlanHistory,
         places: &[usize],
         snapshots: usize,
+        now: Timestamp,
     ) -> Result<Vec<(usize, Examined)>, Failure> {
         let mut examined: Vec<(usize, Examined)> = Vec::new();
         let mut named = 0;
@@ -60,7 +62,7 @@ impl ApplyRetention {
                 continue;
             };
             let found = Examined {
-                protections: self.ledger.at_work(point).await?,
+                protections: self.ledger.at_work(point, now).await?,
                 snapshots: 0,
             };
             let index = examined.len();

@@ -6,15 +6,23 @@ use holdfast_aws::catalog::{Catalog, ManifestId, PointOutcome, PointRecord};
 use holdfast_aws::failure::Failure;
 use holdfast_aws::seal::derive_seal_key;
 use holdfast_core::backup::BackupStatus;
+use holdfast_core::copying::CopyJob;
 use holdfast_core::ids::{InstanceId, PlanId, RecoveryPointId};
+use holdfast_core::pacing::later;
 use holdfast_core::retention::{Protections, Standing};
 use holdfast_core::retiring::{KnownPoint, PlanHistory, ResourceSets, SAFETY_AGE, standing};
 use holdfast_core::seal::SealKey;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 
 /// Recovery points whose backups are read at the same time.
 const CONCURRENCY: usize = 8;
+
+/// When copies have ended that were begun then, whatever their record says: no replica's deadline is longer.
+fn longest(copies: &CopyJob) -> Timestamp {
+    later(copies.created_at, SignedDuration::from_hours(24 * 31))
+}
 
 /// The catalog table as a ledger.
 #[derive(Debug, Clone)]
@@ -124,7 +132,7 @@ impl Table {
     }
 
     /// Whether the point's own job or one of its copy jobs has not ended.
-    pub(crate) async fn at_work(&self, point: &KnownPoint) -> Result<Protections, Failure> {
+    pub(crate) async fn at_work(&self, point: &KnownPoint, now: Timestamp) -> Result<Protections, Failure> {
         let (job, copies) = tokio::join!(
             self.catalog.find_job(&point.job_id),
             self.catalog.copy_jobs(&point.recovery_point_id)
@@ -132,7 +140,9 @@ impl Table {
         let works = match (job, copies) {
             (Ok(job), Ok(copies)) => {
                 job.is_some_and(|job| !job.status.is_terminal())
-                    || copies.iter().any(|copies| !copies.status.is_terminal())
+                    || copies
+                        .iter()
+                        .any(|copies| !copies.status.is_terminal() && now < longest(copies))
             }
             (Err(failure), _) | (_, Err(failure)) => {
                 if matches!(failure, Failure::Retryable { .. }) {
@@ -206,6 +216,7 @@ fn known(record: &PointRecord, resources: u32, incomplete: bool) -> KnownPoint {
         hold: record.hold.clone(),
         cbt_base: record.cbt_base,
         retirement: record.retirement.clone(),
+        aside: Protections::NONE,
         archive: None,
         leftovers: Vec::new(),
     }

@@ -46,7 +46,9 @@ impl ApplyRetention {
                 unexamined.extend(candidates.iter().copied());
                 break;
             }
-            let found = self.examine(history, candidates, LOOKED_UP - snapshots).await?;
+            let found = self
+                .examine(history, candidates, LOOKED_UP - snapshots, now)
+                .await?;
             candidates = candidates.get(found.len()..).unwrap_or_default();
             for (place, found) in found {
                 findings.protections.insert(place, found.protections);

@@ -13,15 +13,18 @@
 use crate::ledger::{NamedBackup, NamedPage};
 use futures::stream::{self, StreamExt};
 use holdfast_aws::catalog::HoldChange;
+use holdfast_aws::copies::describe_copies_of_plan;
 use holdfast_aws::failure::Failure;
 use holdfast_aws::vault::{ListedReplica, VaultCatalog};
 use holdfast_core::ids::{InstanceId, PlanId, RecoveryPointId};
+use holdfast_core::pacing::later;
 use holdfast_core::recovery_point::{Hold, Retirement};
+use holdfast_core::retention::Protections;
 use holdfast_core::retiring::{KnownPoint, PlanHistory, ResourceSets, SAFETY_AGE, standing};
 use holdfast_core::vault::VaultPoint;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// Objects read at the same time.
 const CONCURRENCY: usize = 32;
@@ -53,7 +56,16 @@ impl Vault {
     }
 
     /// The newest point's rules count. If that one cannot be read, nobody knows them, and nothing is done.
-    pub(crate) async fn history(&self, plan_id: &PlanId) -> Result<Option<PlanHistory>, Failure> {
+    ///
+    /// Only what has lain here for the minimum age is history, and only of that do rules count: what a source in wrong
+    /// hands writes today pushes nothing out today. A point whose copies are not all there to be seen is no history
+    /// either.
+    pub(crate) async fn history(
+        &self,
+        ec2: &aws_sdk_ec2::Client,
+        plan_id: &PlanId,
+        now: Timestamp,
+    ) -> Result<Option<PlanHistory>, Failure> {
         let replicas = self.catalog.list_replicas(plan_id).await?;
         let retired = self.catalog.list_retirements(plan_id).await?;
         let holds = self.catalog.list_holds(plan_id).await?;
@@ -64,19 +76,27 @@ impl Vault {
             .await;
         let mut sets = ResourceSets::default();
         let mut points = Vec::with_capacity(replicas.len());
-        let mut rules = None;
+        let copies = CopiesSeen::of(ec2, plan_id).await?;
+        let minimum = SignedDuration::from_hours(24 * i64::from(self.minimum_days));
+        // The rules of the newest point that counts; while none does, nothing can go.
+        let (mut rules, mut youngest) = (None, None);
         let mut unreadable = 0;
         for (replica, read) in replicas.iter().zip(reads) {
             match read {
                 Ok(Some(read)) => {
-                    if rules.is_none() {
-                        rules = Some(read.point.clone());
+                    let aside = copies.aside(&read.point, minimum, now);
+                    if aside.is_empty() {
+                        rules.get_or_insert_with(|| read.point.clone());
                     }
-                    points.push(known(read, replica, &mut sets));
+                    youngest.get_or_insert_with(|| read.point.clone());
+                    points.push(known(read, replica, aside, &mut sets));
                 }
                 // Somebody else has just let it go.
                 Ok(None) => {}
-                Err(failure) if matches!(failure, Failure::Retryable { .. }) || rules.is_none() => {
+                Err(failure)
+                    if matches!(failure, Failure::Retryable { .. })
+                        || (rules.is_none() && copies.are_old(&replica.recovery_point_id, minimum, now)) =>
+                {
                     return Err(failure);
                 }
                 Err(failure) => {
@@ -86,7 +106,7 @@ impl Vault {
                 }
             }
         }
-        let Some(newest) = rules else {
+        let Some(newest) = rules.or(youngest) else {
             return Ok(None);
         };
         let zone = TimeZone::get(&newest.time_zone).map_err(|error| {
@@ -96,7 +116,6 @@ impl Vault {
                 error,
             )
         })?;
-        let minimum = SignedDuration::from_hours(24 * i64::from(self.minimum_days));
         Ok(Some(PlanHistory {
             plan_id: plan_id.clone(),
             rules: newest.retention,
@@ -266,7 +285,40 @@ impl Vault {
     }
 }
 
-fn known(read: Read, replica: &ListedReplica, sets: &mut ResourceSets) -> KnownPoint {
+/// The copies of a plan that EC2 shows here, by recovery point. Nobody can forge when they were started.
+struct CopiesSeen(HashMap<RecoveryPointId, Timestamp>);
+
+impl CopiesSeen {
+    async fn of(ec2: &aws_sdk_ec2::Client, plan_id: &PlanId) -> Result<Self, Failure> {
+        let mut youngest: HashMap<RecoveryPointId, Timestamp> = HashMap::new();
+        describe_copies_of_plan(ec2, plan_id, |point, listed| {
+            let started_at = listed.snapshot.started_at;
+            let known = youngest.entry(point).or_insert(started_at);
+            *known = started_at.max(*known);
+        })
+        .await?;
+        Ok(Self(youngest))
+    }
+
+    fn are_old(&self, point: &RecoveryPointId, minimum: SignedDuration, now: Timestamp) -> bool {
+        let started_at = self.0.get(point);
+        started_at.is_some_and(|started_at| later(*started_at, minimum) <= now)
+    }
+
+    /// Why a point stays and counts for nothing yet, if so.
+    fn aside(&self, point: &VaultPoint, minimum: SignedDuration, now: Timestamp) -> Protections {
+        let id = &point.recovery_point_id;
+        if point.whole > 0 && !self.0.contains_key(id) {
+            Protections::INCOMPLETE_LISTING
+        } else if !minimum.is_zero() && !self.are_old(id, minimum, now) {
+            Protections::MINIMUM_AGE
+        } else {
+            Protections::NONE
+        }
+    }
+}
+
+fn known(read: Read, replica: &ListedReplica, aside: Protections, sets: &mut ResourceSets) -> KnownPoint {
     let point = read.point;
     let lacking = point.outcome.failed.saturating_add(point.lacking);
     KnownPoint {
@@ -280,6 +332,7 @@ fn known(read: Read, replica: &ListedReplica, sets: &mut ResourceSets) -> KnownP
         hold: read.hold,
         cbt_base: false,
         retirement: read.retirement,
+        aside,
         archive: point.archive,
         leftovers: point.leftovers,
     }

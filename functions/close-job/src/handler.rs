@@ -49,8 +49,7 @@ impl CloseJob {
             });
         };
         if !job.status.is_terminal() {
-            let mut reckoning =
-                settle_recovery_point(&self.ec2, &self.catalog, &job, &ending, now).await?;
+            let mut reckoning = settle_recovery_point(&self.ec2, &self.catalog, &job, &ending, now).await?;
             self.count_replicas(&job, &mut reckoning).await?;
             let (status, message) = reckoning.decide_end(&ending);
             if status == JobStatus::Aborted && job.status == JobStatus::Running {

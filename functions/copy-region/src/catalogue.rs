@@ -80,10 +80,16 @@ impl CopyRegion {
             leftovers.extend(page.iter().flat_map(|copy| copy.leftovers.iter().cloned()));
             open.extend(page);
             // The last resource of a page may go on in the next one.
-            let going_on = open.last().filter(|_| !is_last).map(|copy| copy.key.resource_id.clone());
+            let going_on = open
+                .last()
+                .filter(|_| !is_last)
+                .map(|copy| copy.key.resource_id.clone());
             let mut by_resource: BTreeMap<InstanceId, Vec<SnapshotCopy>> = BTreeMap::new();
             for copy in open.drain(..) {
-                by_resource.entry(copy.key.resource_id.clone()).or_default().push(copy);
+                by_resource
+                    .entry(copy.key.resource_id.clone())
+                    .or_default()
+                    .push(copy);
             }
             if let Some(resource) = going_on {
                 open = by_resource.remove(&resource).unwrap_or_default();
@@ -180,11 +186,7 @@ fn vault_copy(copy: &SnapshotCopy) -> Option<VaultCopy> {
 }
 
 /// The replica as its destination keeps it.
-fn vault_point(
-    work: &Work,
-    source: &Destination,
-    leftovers: Vec<SnapshotId>,
-) -> Result<VaultPoint, Failure> {
+fn vault_point(work: &Work, source: &Destination, leftovers: Vec<SnapshotId>) -> Result<VaultPoint, Failure> {
     let (point, replica, copies) = (&work.point, &work.replica, &work.copies);
     let Some(outcome) = point.outcome.clone() else {
         let id = &point.recovery_point_id;

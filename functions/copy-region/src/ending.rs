@@ -119,7 +119,12 @@ impl CopyRegion {
             }
         }
         self.clear(&mut work, session.is_some()).await?;
-        let in_doubt = work.copies.flights.iter().filter_map(|flight| flight.intended_at).max();
+        let in_doubt = work
+            .copies
+            .flights
+            .iter()
+            .filter_map(|flight| flight.intended_at)
+            .max();
         if let Some(intended_at) = in_doubt {
             self.save(&mut work).await?;
             return Ok(CopyRegionResponse {
@@ -139,7 +144,9 @@ impl CopyRegion {
     async fn clear(&self, work: &mut Work, is_reachable: bool) -> Result<(), Failure> {
         let mut staying = Vec::new();
         for flight in std::mem::take(&mut work.copies.flights) {
-            let visible_at = flight.intended_at.map(|intended_at| later(intended_at, VISIBILITY));
+            let visible_at = flight
+                .intended_at
+                .map(|intended_at| later(intended_at, VISIBILITY));
             if is_reachable && flight.is_in_doubt() && visible_at.is_some_and(|at| work.now < at) {
                 staying.push(flight);
                 continue;

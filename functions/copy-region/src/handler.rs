@@ -100,10 +100,14 @@ impl CopyRegion {
         let began = Instant::now();
         let point = self.catalog.recovery_point(job).await?;
         let replicas = &point.plan.replicas;
-        let replica = usize::try_from(number).ok().and_then(|number| replicas.get(number));
+        let replica = usize::try_from(number)
+            .ok()
+            .and_then(|number| replicas.get(number));
         let replica = replica.cloned().ok_or_else(|| {
             let most = replicas.len();
-            Failure::permanent(format!("destination: {number} is none; the plan has {most} replicas"))
+            Failure::permanent(format!(
+                "destination: {number} is none; the plan has {most} replicas"
+            ))
         })?;
         let destination = replica.destination(&self.sessions.own().account_id);
         let found = self

@@ -90,8 +90,15 @@ impl CopyRegion {
         listed.retain(|listed| key.verifies(&listed.tags));
         listed.sort_by_key(|listed| (listed.snapshot.started_at, listed.snapshot.snapshot_id.clone()));
         for listed in listed {
-            let source = listed.tags.get(tags::SOURCE_SNAPSHOT).cloned().unwrap_or_default();
-            let Some(flight) = SnapshotId::try_from(source).ok().and_then(|source| in_doubt.get(&source)) else {
+            let source = listed
+                .tags
+                .get(tags::SOURCE_SNAPSHOT)
+                .cloned()
+                .unwrap_or_default();
+            let Some(flight) = SnapshotId::try_from(source)
+                .ok()
+                .and_then(|source| in_doubt.get(&source))
+            else {
                 continue;
             };
             // What an earlier attempt left behind is no answer to this one.
@@ -135,7 +142,8 @@ impl CopyRegion {
                 Ok(Some(flight))
             }
             FlightStep::AskAgain => {
-                self.stumble(work, flight, "the copy is not there any more", false).await
+                self.stumble(work, flight, "the copy is not there any more", false)
+                    .await
             }
             FlightStep::Land => self.land(work, session, flight).await,
             FlightStep::Fail { reason, key_problem } => {
@@ -292,12 +300,7 @@ impl CopyRegion {
     }
 
     /// Writes down that a snapshot gets no copy.
-    pub(crate) async fn fail(
-        &self,
-        work: &mut Work,
-        flight: &Flight,
-        reason: String,
-    ) -> Result<(), Failure> {
+    pub(crate) async fn fail(&self, work: &mut Work, flight: &Flight, reason: String) -> Result<(), Failure> {
         let mut copy = self.record_of(work, flight).await?;
         if copy.state == CopyState::Waiting {
             copy.state = CopyState::Failed;
@@ -328,10 +331,15 @@ impl CopyRegion {
 
     pub(crate) async fn record_of(&self, work: &Work, flight: &Flight) -> Result<SnapshotCopy, Failure> {
         let point = &work.point.recovery_point_id;
-        let found = self.catalog.find_copy(point, &work.destination, &flight.key).await?;
+        let found = self
+            .catalog
+            .find_copy(point, &work.destination, &flight.key)
+            .await?;
         found.ok_or_else(|| {
             let snapshot = &flight.key.snapshot_id;
-            Failure::permanent(format!("the record of the copy of {snapshot} is not in the catalog"))
+            Failure::permanent(format!(
+                "the record of the copy of {snapshot} is not in the catalog"
+            ))
         })
     }
 }

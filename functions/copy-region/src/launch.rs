@@ -98,7 +98,12 @@ impl CopyRegion {
 
     /// Takes the next waiting snapshots on, if there are slots beyond those that are ready already.
     async fn take_waiting(&self, work: &mut Work, slots: usize) -> Result<(), Failure> {
-        let ready = work.copies.flights.iter().filter(|flight| !flight.takes_slot()).count();
+        let ready = work
+            .copies
+            .flights
+            .iter()
+            .filter(|flight| !flight.takes_slot())
+            .count();
         let room = slots.saturating_sub(ready);
         if room == 0 || work.copies.stopped.is_some() || work.copies.begun >= work.copies.total {
             return Ok(());
@@ -137,7 +142,10 @@ impl CopyRegion {
             return Ok(Asked::Refused("the snapshot is not there any more".to_owned()));
         };
         let clock = work.clock();
-        if flight.intended_at.is_none_or(|intended_at| clock > later(intended_at, FRESH)) {
+        if flight
+            .intended_at
+            .is_none_or(|intended_at| clock > later(intended_at, FRESH))
+        {
             // Whoever looks for it takes it that nothing is asked for so late.
             return Ok(Asked::NotNow);
         }
@@ -147,7 +155,10 @@ impl CopyRegion {
             return Ok(share_refused(refusal, flight, source));
         }
         let tags = self.tags_of(work, flight, source, key)?;
-        let description = format!("Holdfast: {} of plan {}", flight.key.resource_id, work.point.plan_id);
+        let description = format!(
+            "Holdfast: {} of plan {}",
+            flight.key.resource_id, work.point.plan_id
+        );
         let order = CopyOrder {
             from: flight.from(),
             from_region: &self.sessions.own().region,
@@ -168,7 +179,9 @@ impl CopyRegion {
                 // The destination may not have seen yet that the snapshot is shared.
                 ErrorClass::Gone | ErrorClass::Refused if flight.is_sharing_fresh(clock) => Asked::NotNow,
                 ErrorClass::Refused if refusal.is_forbidden() => Asked::Broken(refusal.reason),
-                ErrorClass::Gone | ErrorClass::Refused => Asked::Refused(format!("EC2 says: {}", refusal.reason)),
+                ErrorClass::Gone | ErrorClass::Refused => {
+                    Asked::Refused(format!("EC2 says: {}", refusal.reason))
+                }
             },
         })
     }

@@ -48,7 +48,10 @@ impl CopyRegion {
 }
 
 fn is_wanted(backup: &Backup, replica: &Replica) -> bool {
-    let tags = backup.configuration.as_ref().map(|configuration| &configuration.tags);
+    let tags = backup
+        .configuration
+        .as_ref()
+        .map(|configuration| &configuration.tags);
     let matches = tags.map_or(replica.only_tags.is_empty(), |tags| {
         replica.only_tags.iter().all(|filter| filter.matches(tags))
     });

@@ -26,18 +26,22 @@ impl ManagePlan {
         let regions = self.regions().await?;
         for (index, replica) in plan.replicas.iter().enumerate() {
             let at = format!("{FIELD}[{index}]");
+            let is_good = !problems.iter().any(|problem| problem.field.starts_with(&at));
             match regions.get(&replica.region).map(String::as_str) {
                 Some("not-opted-in") => problems.push(InvalidField::new(
                     format!("{at}.region"),
                     format!("this account has not enabled {}; enable it first", replica.region),
                 )),
-                Some(_) if problems.is_empty() => {
+                Some(_) if is_good => {
                     problems.extend(self.check_destination(&at, replica).await?);
                 }
                 Some(_) => {}
                 None => problems.push(InvalidField::new(
                     format!("{at}.region"),
-                    format!("AWS has no region {}; give one such as eu-central-1", replica.region),
+                    format!(
+                        "AWS has no region {}; give one such as eu-central-1",
+                        replica.region
+                    ),
                 )),
             }
         }
@@ -111,7 +115,9 @@ async fn key_problem(session: &Session, key: &str) -> Result<Option<String>, Fai
     } else if found.key_usage() != Some(&KeyUsageType::EncryptDecrypt)
         || found.key_spec() != Some(&KeySpec::SymmetricDefault)
     {
-        Some(format!("{key} is no symmetric key for encryption, and EBS takes no other"))
+        Some(format!(
+            "{key} is no symmetric key for encryption, and EBS takes no other"
+        ))
     } else {
         None
     })

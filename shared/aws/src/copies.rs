@@ -11,7 +11,7 @@ use aws_sdk_ec2::types::{
 };
 use holdfast_core::configuration::Tags;
 use holdfast_core::failure::ErrorClass;
-use holdfast_core::ids::{RecoveryPointId, SnapshotId};
+use holdfast_core::ids::{PlanId, RecoveryPointId, SnapshotId};
 use holdfast_core::replica::{Destination, Lock, LockMode};
 use holdfast_core::tags;
 
@@ -85,7 +85,11 @@ pub async fn share_snapshot(ec2: &Client, snapshot: &SnapshotId, account: &str) 
     ec2.modify_snapshot_attribute()
         .snapshot_id(snapshot.as_str())
         .attribute(SnapshotAttributeName::CreateVolumePermission)
-        .create_volume_permission(CreateVolumePermissionModifications::builder().add(permission).build())
+        .create_volume_permission(
+            CreateVolumePermissionModifications::builder()
+                .add(permission)
+                .build(),
+        )
         .send()
         .await
         .map(drop)
@@ -107,7 +111,11 @@ pub async fn unshare_snapshot(ec2: &Client, snapshot: &SnapshotId, account: &str
         .modify_snapshot_attribute()
         .snapshot_id(snapshot.as_str())
         .attribute(SnapshotAttributeName::CreateVolumePermission)
-        .create_volume_permission(CreateVolumePermissionModifications::builder().remove(permission).build())
+        .create_volume_permission(
+            CreateVolumePermissionModifications::builder()
+                .remove(permission)
+                .build(),
+        )
         .send()
         .await;
     match done {
@@ -165,7 +173,10 @@ pub async fn describe_by_ids(ec2: &Client, ids: &[SnapshotId]) -> Result<Vec<Lis
     for ids in ids.chunks(VALUES) {
         // A filter, not ids: one unknown id fails a call that names ids.
         let filters = vec![filter("snapshot-id", ids.iter().map(SnapshotId::as_str))];
-        list_snapshots(ec2, filters, "the snapshots that the catalog names", |listed| found.push(listed)).await?;
+        list_snapshots(ec2, filters, "the snapshots that the catalog names", |listed| {
+            found.push(listed)
+        })
+        .await?;
     }
     Ok(found)
 }
@@ -201,4 +212,27 @@ pub async fn describe_copies(
         .await?;
     }
     Ok(found)
+}
+
+/// Lists every copy of a plan's recovery points that lies here, by its tags, handing each to `take` with its recovery
+/// point.
+///
+/// # Errors
+/// A page that cannot be read: the listing is incomplete and must not be used.
+pub async fn describe_copies_of_plan(
+    ec2: &Client,
+    plan: &PlanId,
+    mut take: impl FnMut(RecoveryPointId, ListedSnapshot),
+) -> Result<(), Failure> {
+    let filters = vec![
+        filter(format!("tag:{}", tags::PLAN), [plan.as_str()]),
+        filter("tag-key", [tags::SOURCE_SNAPSHOT]),
+    ];
+    list_snapshots(ec2, filters, &format!("the copies of plan {plan}"), |listed| {
+        let point = listed.tags.get(tags::RECOVERY_POINT).cloned();
+        if let Some(Ok(point)) = point.map(RecoveryPointId::try_from) {
+            take(point, listed);
+        }
+    })
+    .await
 }

@@ -139,7 +139,10 @@ mod tests {
     use rstest::rstest;
 
     fn archive(after_days: u32, changed_percent: u32) -> Archive {
-        Archive { after_days, changed_percent }
+        Archive {
+            after_days,
+            changed_percent,
+        }
     }
 
     #[rstest]

@@ -341,7 +341,13 @@ impl ExecutionFailure {
     /// Whether trying again later may help: AWS could not answer, or a function could not run.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        let faults = ["RetryableError", "Lambda.", "Runtime.", "Sandbox.", "States.Timeout"];
+        let faults = [
+            "RetryableError",
+            "Lambda.",
+            "Runtime.",
+            "Sandbox.",
+            "States.Timeout",
+        ];
         faults.iter().any(|fault| self.error.starts_with(fault))
     }
 

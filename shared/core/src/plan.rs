@@ -122,11 +122,7 @@ impl BackupPlan {
         problems.extend(validate_volume_selection("volumes", &self.volumes));
         problems.extend(validate_plan_tags("tags", &self.tags, MAX_PLAN_TAGS));
         problems.extend(validate_rules("retention", &self.retention, false));
-        problems.extend(validate_replicas(
-            "replicas",
-            &self.replicas,
-            &self.retention,
-        ));
+        problems.extend(validate_replicas("replicas", &self.replicas, &self.retention));
         if self.schedules.len() > MAX_SCHEDULES {
             let found = self.schedules.len();
             problems.push(InvalidField::new(

@@ -97,7 +97,10 @@ impl Destination {
     /// With both accounts and the region in it, no two vaults share a name.
     #[must_use]
     pub fn bucket(&self, source_account: &str) -> String {
-        format!("holdfast-vault-{}-{}-{source_account}", self.account_id, self.region)
+        format!(
+            "holdfast-vault-{}-{}-{source_account}",
+            self.account_id, self.region
+        )
     }
 }
 
@@ -115,7 +118,11 @@ impl Replica {
     /// The rules that the replica is kept by.
     #[must_use]
     pub fn rules<'a>(&'a self, of_plan: &'a [RetentionRule]) -> &'a [RetentionRule] {
-        if self.retention.is_empty() { of_plan } else { &self.retention }
+        if self.retention.is_empty() {
+            of_plan
+        } else {
+            &self.retention
+        }
     }
 }
 
@@ -210,11 +217,16 @@ pub fn validate_replicas(
 fn validate_key(at: &str, replica: &Replica) -> Option<InvalidField> {
     let field = format!("{at}.kms_key_arn");
     let region = &replica.region;
-    let account = replica.account.as_ref().map(|account| account.account_id.as_str());
+    let account = replica
+        .account
+        .as_ref()
+        .map(|account| account.account_id.as_str());
     let Some(key) = &replica.kms_key_arn else {
         return account.map(|account| {
-            let problem = format!("missing; copies in another account are under a key of its own, \
-                 arn:aws:kms:{region}:{account}:key/<id>");
+            let problem = format!(
+                "missing; copies in another account are under a key of its own, \
+                 arn:aws:kms:{region}:{account}:key/<id>"
+            );
             InvalidField::new(field, problem)
         });
     };
@@ -247,10 +259,16 @@ fn validate_lock(field: &str, lock: &Lock) -> Vec<InvalidField> {
     let at = format!("{field}.cool_off_hours");
     match (lock.cool_off_hours, lock.mode) {
         (Some(_), LockMode::Governance) => {
-            problems.push(InvalidField::new(at, "only a compliance lock has a cool-off; leave it out"));
+            problems.push(InvalidField::new(
+                at,
+                "only a compliance lock has a cool-off; leave it out",
+            ));
         }
         (Some(hours), LockMode::Compliance) if !(1..=72).contains(&hours) => {
-            problems.push(InvalidField::new(at, format!("{hours} is not allowed; give 1 to 72")));
+            problems.push(InvalidField::new(
+                at,
+                format!("{hours} is not allowed; give 1 to 72"),
+            ));
         }
         _ => {}
     }
@@ -277,7 +295,10 @@ pub fn validate_replicas_from(field: &str, replicas: &[Replica], own: &Destinati
             )),
             _ => {}
         }
-        let key = replica.kms_key_arn.as_deref().filter(|_| replica.account.is_none());
+        let key = replica
+            .kms_key_arn
+            .as_deref()
+            .filter(|_| replica.account.is_none());
         if key.is_some_and(|key| key.split(':').nth(4) != Some(own.account_id.as_str())) {
             problems.push(InvalidField::new(
                 format!("{at}.kms_key_arn"),
@@ -308,10 +329,18 @@ fn validate_account(field: &str, account: &ReplicaAccount) -> Vec<InvalidField> 
                 account.role_arn
             ),
         ));
-    } else if !account.role_arn.rsplit('/').next().is_some_and(|name| name.starts_with(ROLE_PREFIX)) {
+    } else if !account
+        .role_arn
+        .rsplit('/')
+        .next()
+        .is_some_and(|name| name.starts_with(ROLE_PREFIX))
+    {
         problems.push(InvalidField::new(
             format!("{field}.role_arn"),
-            format!("{:?}: the role's name must begin with {ROLE_PREFIX}; infra/vault-account.yaml makes one", account.role_arn),
+            format!(
+                "{:?}: the role's name must begin with {ROLE_PREFIX}; infra/vault-account.yaml makes one",
+                account.role_arn
+            ),
         ));
     }
     if account
@@ -423,13 +452,22 @@ mod tests {
     )]
     #[case::key_of_another_account(json!([{"region": "eu-central-1", "kms_key_arn": KEY}]), &["replicas[0].kms_key_arn"])]
     fn names_what_cannot_be_taken_from_here(#[case] document: Value, #[case] wanted: &[&str]) {
-        let own = Destination { account_id: "111122223333".to_owned(), region: "eu-west-1".to_owned() };
-        assert_eq!(names(validate_replicas_from("replicas", &replicas(document), &own)), wanted);
+        let own = Destination {
+            account_id: "111122223333".to_owned(),
+            region: "eu-west-1".to_owned(),
+        };
+        assert_eq!(
+            names(validate_replicas_from("replicas", &replicas(document), &own)),
+            wanted
+        );
     }
 
     #[test]
     fn a_vaults_bucket_has_a_name_that_s3_takes() {
-        let far = Destination { account_id: "222233334444".to_owned(), region: "ap-southeast-1".to_owned() };
+        let far = Destination {
+            account_id: "222233334444".to_owned(),
+            region: "ap-southeast-1".to_owned(),
+        };
         assert!(far.bucket("111122223333").len() <= 63);
     }
 }

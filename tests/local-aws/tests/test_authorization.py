@@ -181,6 +181,16 @@ def test_an_image_of_snapshots_needs_each_of_them(account: Account) -> None:
     assert "ec2:RegisterImage" in refusal(client.register_image, Name="image", BlockDeviceMappings=devices)
 
 
+def test_locking_can_be_granted_for_so_many_days_at_most(account: Account) -> None:
+    for_a_week = {"NumericLessThanEquals": {"ec2:SnapshotLockDuration": "7"}}
+    role = account.role("locker", allow("ec2:LockSnapshot", SNAPSHOTS, **for_a_week))
+    lock = account.client("ec2", account.assume(role)).lock_snapshot
+    lock(SnapshotId="snap-1", LockMode="governance", LockDuration=7)
+    assert "ec2:LockSnapshot" in refusal(lock, SnapshotId="snap-1", LockMode="governance", LockDuration=8)
+    for_ever = {"LockMode": "compliance", "ExpirationDate": "2100-01-01T00:00:00Z"}
+    assert "ec2:LockSnapshot" in refusal(lock, SnapshotId="snap-1", **for_ever)
+
+
 def test_sharing_can_be_granted_for_named_accounts_only_in_either_form(account: Account) -> None:
     with_vault = {"StringEquals": {"ec2:Add/userId": "222233334444"}}
     role = account.role("sharer", allow("ec2:ModifySnapshotAttribute", SNAPSHOTS, **with_vault))

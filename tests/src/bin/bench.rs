@@ -24,7 +24,13 @@ use std::path::PathBuf;
 
 const SIZES: [u32; 4] = [10, 100, 1_000, 10_000];
 const VOLUMES: u32 = 2;
-const FUNCTIONS: [&str; 5] = ["open-job", "snapshot-volumes", "poll-completion", "apply-retention", "close-job"];
+const FUNCTIONS: [&str; 5] = [
+    "open-job",
+    "snapshot-volumes",
+    "poll-completion",
+    "apply-retention",
+    "close-job",
+];
 /// Seconds that 10,000 `CreateSnapshots` calls take at least: a bucket of 100 that refills at 5 a second.
 const THROTTLE_FLOOR: f64 = 1_980.0;
 
@@ -221,7 +227,11 @@ async fn copies(stack: &Stack) -> String {
     let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
     account.simulator.scene(scene).await.expect("the scene is set");
     let settings = json!({"copy_base_seconds": 120, "copy_jitter": 0.5});
-    account.simulator.post("settings", settings).await.expect("copies take two to three minutes");
+    account
+        .simulator
+        .post("settings", settings)
+        .await
+        .expect("copies take two to three minutes");
     let plan = json!({"plan": {
         "plan_id": "big",
         "selection": {"tags": [{"key": "app", "values": ["big"]}]},
@@ -229,21 +239,35 @@ async fn copies(stack: &Stack) -> String {
         "replicas": [vault.replica()],
     }});
     let job = bench.back_up_to_copies(plan, "copies").await;
-    let before = account.simulator.call_summary().await.expect("the calls are counted");
+    let before = account
+        .simulator
+        .call_summary()
+        .await
+        .expect("the calls are counted");
     let request = json!({"action": "copy", "job_id": job, "destination": 0});
     let mut rounds = 0_u32;
     loop {
         rounds += 1;
-        let answer = bench.invoke("copy-region", request.clone()).await.expect("a round");
+        let answer = bench
+            .invoke("copy-region", request.clone())
+            .await
+            .expect("a round");
         if answer["finished"] == true {
             break;
         }
         bench.wait_until(&answer).await;
     }
-    let after = account.simulator.call_summary().await.expect("the calls are counted");
+    let after = account
+        .simulator
+        .call_summary()
+        .await
+        .expect("the calls are counted");
     let copies = completed_copies(&vault).await;
     assert_eq!(copies.len(), COPIED as usize, "every snapshot has its copy");
-    let busy: f64 = copies.iter().map(|(start, end)| end.duration_since(*start).as_secs_f64()).sum();
+    let busy: f64 = copies
+        .iter()
+        .map(|(start, end)| end.duration_since(*start).as_secs_f64())
+        .sum();
     let first = copies.iter().map(|(start, _)| *start).min().expect("copies");
     let last = copies.iter().map(|(_, end)| *end).max().expect("copies");
     let makespan = last.duration_since(first).as_secs_f64();

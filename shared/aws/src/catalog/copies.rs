@@ -90,7 +90,10 @@ impl Catalog {
             )?))
             .condition_expression("attribute_not_exists(pk)");
         was_done(put.send().await, || {
-            format!("opening the copies of {} to {}", job.recovery_point_id, job.destination)
+            format!(
+                "opening the copies of {} to {}",
+                job.recovery_point_id, job.destination
+            )
         })
     }
 
@@ -113,7 +116,10 @@ impl Catalog {
             .condition_expression("revision = :read")
             .expression_attribute_values(":read", value("revision", &read)?);
         was_done(put.send().await, || {
-            format!("writing the copies of {} to {}", job.recovery_point_id, job.destination)
+            format!(
+                "writing the copies of {} to {}",
+                job.recovery_point_id, job.destination
+            )
         })
     }
 
@@ -271,9 +277,8 @@ impl Catalog {
             .send();
         let mut copiers = Vec::new();
         while let Some(item) = items.next().await {
-            let item = item.map_err(|error| {
-                Failure::call(format!("listing who copies to {destination}"), error)
-            })?;
+            let item =
+                item.map_err(|error| Failure::call(format!("listing who copies to {destination}"), error))?;
             copiers.push(parse("a copier", item)?);
         }
         Ok(copiers)

@@ -56,7 +56,9 @@ impl Catalog {
             item(&execution_key, "EXECUTION", &execution)?,
         ];
         let mut transaction = self.client.transact_write_items();
-        let new = items.into_iter().map(|item| (item, Some("attribute_not_exists(pk)")));
+        let new = items
+            .into_iter()
+            .map(|item| (item, Some("attribute_not_exists(pk)")));
         // From its first recovery point on, a plan is one that retention looks after.
         let registered = (super::retention::retention_registry_item(&job.plan_id), None);
         for (item, condition) in new.chain([registered]) {

@@ -128,7 +128,8 @@ impl Flight {
     /// Whether the destination may not have seen yet that the snapshot is shared with it.
     #[must_use]
     pub fn is_sharing_fresh(&self, now: Timestamp) -> bool {
-        self.shared_at.is_some_and(|shared_at| now < later(shared_at, VISIBILITY))
+        self.shared_at
+            .is_some_and(|shared_at| now < later(shared_at, VISIBILITY))
     }
 }
 

@@ -258,7 +258,9 @@ impl CopyJob {
     #[must_use]
     pub fn next_look(&self, replica: &Replica, now: Timestamp) -> Timestamp {
         let oldest = self.flights.iter().filter_map(|flight| flight.intended_at).min();
-        let mean = self.mean_ms.map(|mean| SignedDuration::from_millis(mean).as_secs_f64());
+        let mean = self
+            .mean_ms
+            .map(|mean| SignedDuration::from_millis(mean).as_secs_f64());
         let wait = match (mean, oldest) {
             (_, None) => QUEUED,
             (Some(mean), _) => (SHARE * mean).clamp(SHORTEST, LONGEST),
@@ -291,7 +293,10 @@ impl CopyJob {
             message = format!("{message}; {}", stopped.why);
         }
         if let Some(reason) = &self.first_reason
-            && self.stopped.as_ref().is_none_or(|stopped| !reason.ends_with(&stopped.why))
+            && self
+                .stopped
+                .as_ref()
+                .is_none_or(|stopped| !reason.ends_with(&stopped.why))
         {
             message = format!("{message}; {reason}");
         }

@@ -42,7 +42,10 @@ fn point() -> RecoveryPoint {
 }
 
 fn place(region: &str) -> Destination {
-    Destination { account_id: "111122223333".to_owned(), region: region.to_owned() }
+    Destination {
+        account_id: "111122223333".to_owned(),
+        region: region.to_owned(),
+    }
 }
 
 fn job(total: u32) -> CopyJob {
@@ -80,8 +83,16 @@ fn flight(intended: Option<i64>, made: bool) -> Flight {
     Some(seen(SnapshotState::Completed, None)),
     FlightStep::Adopt(SnapshotId::try_from("snap-00000000000000fff").unwrap())
 )]
-#[case::pending(flight(Some(0), true), Some(seen(SnapshotState::Pending, None)), FlightStep::Keep)]
-#[case::complete(flight(Some(0), true), Some(seen(SnapshotState::Completed, None)), FlightStep::Land)]
+#[case::pending(
+    flight(Some(0), true),
+    Some(seen(SnapshotState::Pending, None)),
+    FlightStep::Keep
+)]
+#[case::complete(
+    flight(Some(0), true),
+    Some(seen(SnapshotState::Completed, None)),
+    FlightStep::Land
+)]
 #[case::vanished(flight(Some(-30), true), None, FlightStep::AskAgain)]
 #[case::a_bad_key(
     flight(Some(0), true),
@@ -122,9 +133,17 @@ fn what_is_left_behind_makes_a_copy_job_partial_and_is_named() {
 #[test]
 fn a_copy_job_that_is_stopped_for_good_lets_nothing_land() {
     let mut job = job(2);
-    job.stop(Stopped { why: "denied".to_owned(), aborted: false, lands: true });
+    job.stop(Stopped {
+        why: "denied".to_owned(),
+        aborted: false,
+        lands: true,
+    });
     assert!(!job.gives_up() && job.waiting() == 0);
-    job.stop(Stopped { why: "deadline".to_owned(), aborted: false, lands: false });
+    job.stop(Stopped {
+        why: "deadline".to_owned(),
+        aborted: false,
+        lands: false,
+    });
     assert!(job.gives_up());
     assert_eq!(job.stopped.map(|stopped| stopped.why).as_deref(), Some("denied"));
 }
@@ -132,7 +151,12 @@ fn a_copy_job_that_is_stopped_for_good_lets_nothing_land() {
 fn copier(n: u32, waiting: u32, in_progress: u32) -> Copier {
     let plan = PlanId::try_from(format!("plan-{n}")).unwrap();
     let (_, recovery_point_id) = derive_run_ids(&plan, &Occasion::Slot(start()));
-    Copier { recovery_point_id, waiting, in_progress, seen_at: start() }
+    Copier {
+        recovery_point_id,
+        waiting,
+        in_progress,
+        seen_at: start(),
+    }
 }
 
 #[rstest]
@@ -223,7 +247,14 @@ fn a_copy_says_whose_it_is_and_carries_the_sources_tags() {
     assert!(seal_key.verifies(&hop) && hop.contains_key(keys::HOP) && !hop.contains_key("Name"));
 
     let many: Tags = (0..60).map(|n| (format!("k{n:02}"), String::new())).collect();
-    let (tags, left_out) = decide_copy_tags(&CopySource { tags: &many, ..copy_of }, &seal_key).unwrap();
+    let (tags, left_out) = decide_copy_tags(
+        &CopySource {
+            tags: &many,
+            ..copy_of
+        },
+        &seal_key,
+    )
+    .unwrap();
     assert_eq!(tags.len(), keys::MAX_TAGS);
     assert_eq!(left_out.len() + tags.len() - 12, 60);
 }
@@ -244,9 +275,17 @@ fn a_copy_job_ends_honestly(
     #[case] aborted: Option<bool>,
     #[case] wanted: JobStatus,
 ) {
-    let mut job = job(if wanted == JobStatus::Completed && whole == 0 { 0 } else { 4 });
+    let mut job = job(if wanted == JobStatus::Completed && whole == 0 {
+        0
+    } else {
+        4
+    });
     (job.whole, job.lacking) = (whole, lacking);
-    job.stopped = aborted.map(|aborted| Stopped { why: "why".to_owned(), aborted, lands: false });
+    job.stopped = aborted.map(|aborted| Stopped {
+        why: "why".to_owned(),
+        aborted,
+        lands: false,
+    });
     let (status, message) = job.decide_end();
     assert_eq!(status, wanted, "{message}");
     assert_eq!(aborted.is_some(), message.contains("why"), "{message}");

@@ -25,8 +25,10 @@ impl Protections {
     pub const SAFETY_AGE: Self = Self(1 << 6);
     /// Something that had to be known of it could not be listed to the end.
     pub const INCOMPLETE_LISTING: Self = Self(1 << 7);
+    /// It is a replica, and has not lain in its vault for the vault's minimum age.
+    pub const MINIMUM_AGE: Self = Self(1 << 8);
 
-    const WORDS: [(Self, &'static str); 8] = [
+    const WORDS: [(Self, &'static str); 9] = [
         (Self::LAST_GOOD, "last good backup of a resource"),
         (Self::IMAGE_IN_USE, "an AMI is made of its snapshots"),
         (Self::LOCK, "a snapshot is locked"),
@@ -35,6 +37,7 @@ impl Protections {
         (Self::HOLD, "held"),
         (Self::SAFETY_AGE, "younger than the safety age"),
         (Self::INCOMPLETE_LISTING, "its listing is incomplete"),
+        (Self::MINIMUM_AGE, "younger than the vault's minimum age"),
     ];
 
     /// Whether there is none.

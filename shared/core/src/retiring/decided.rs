@@ -66,7 +66,7 @@ pub fn decide_points<'a>(
         facts.push(PointFacts {
             moment: point.moment,
             ended_at: point.ended_at,
-            standing: point.standing,
+            standing: point.counts_as(),
             resources: point.resources,
             found: point.protections().union(found),
         });
@@ -164,7 +164,7 @@ impl<'a> Decided<'a> {
     fn newest(&self) -> Option<usize> {
         let points = self.history.points.iter().enumerate();
         let counting = points.filter(|(place, point)| {
-            self.decided(*place).is_some() && point.ended_at.is_some() && point.standing != Standing::Empty
+            self.decided(*place).is_some() && point.ended_at.is_some() && point.counts_as() != Standing::Empty
         });
         counting
             .max_by_key(|(place, point)| (point.moment, std::cmp::Reverse(*place)))

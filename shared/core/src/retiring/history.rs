@@ -53,6 +53,8 @@ pub struct KnownPoint {
     pub cbt_base: bool,
     /// The intent to let it go. Such a point is no history any more.
     pub retirement: Option<Retirement>,
+    /// Why it stays and counts for nothing yet: of replicas only.
+    pub aside: Protections,
     /// When its copies go to the archive tier: of replicas only.
     pub archive: Option<Archive>,
     /// Snapshots that belong to none of its backups: of replicas only.
@@ -70,7 +72,18 @@ impl KnownPoint {
         ]
         .into_iter()
         .filter_map(|(applies, protection)| applies.then_some(protection))
+        .chain([self.aside])
         .collect()
+    }
+
+    /// How good it is as history: what stands aside is none.
+    #[must_use]
+    pub fn counts_as(&self) -> Standing {
+        if self.aside.is_empty() {
+            self.standing
+        } else {
+            Standing::Empty
+        }
     }
 }
 

@@ -35,6 +35,7 @@ fn history(points: &[(Standing, &[u32])]) -> PlanHistory {
                 hold: None,
                 cbt_base: false,
                 retirement: None,
+                aside: Protections::NONE,
                 archive: None,
                 leftovers: Vec::new(),
             }
@@ -193,5 +194,23 @@ fn waits_as_long_as_the_bucket_takes(#[case] calls: usize, #[case] milliseconds:
     assert_eq!(
         refilled_at(calls, now()),
         later(now(), SignedDuration::from_millis(milliseconds))
+    );
+}
+
+#[test]
+fn a_replica_that_stands_aside_stays_and_pushes_nothing_out() {
+    let mut history = history(&[whole(&[1]), whole(&[1]), whole(&[1])]);
+    history.points[0].aside = Protections::MINIMUM_AGE;
+    let decided = decide_points(&history, &Findings::default(), now()).unwrap();
+    assert_eq!(
+        decided.staying().collect::<Vec<_>>(),
+        [0, 1],
+        "the newest counts for nothing, so the next one stays"
+    );
+    let row = decided.row(0).unwrap();
+    assert!(
+        row.reasons.iter().any(|reason| reason.contains("minimum age")),
+        "{:?}",
+        row.reasons
     );
 }

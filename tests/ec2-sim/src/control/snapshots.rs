@@ -138,7 +138,10 @@ pub(super) async fn list(world: World, Query(query): Query<ListQuery>) -> Answer
     let now = account.now();
     let region = account.scope(&world.region, &world.app.ids).region;
     let wanted = |snapshot: &&Snapshot| {
-        let is_named = query.snapshot_id.as_ref().is_none_or(|id| snapshot.id.as_str() == id);
+        let is_named = query
+            .snapshot_id
+            .as_ref()
+            .is_none_or(|id| snapshot.id.as_str() == id);
         is_named
             && match (&query.tag, &query.value) {
                 (None, _) => true,

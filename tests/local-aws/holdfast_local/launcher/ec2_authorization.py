@@ -61,6 +61,9 @@ _READS = {
 # With whom a call shares a snapshot, in either of the two forms.
 _PERMISSION = re.compile(r"(?:CreateVolumePermission\.(Add|Remove)\.\d+\.)?(UserId|Group|UserGroup)(?:\.\d+)?")
 
+# The actions that `permissions` is about.
+_WITH_PERMISSIONS = frozenset({"ec2:LockSnapshot", "ec2:ModifySnapshotAttribute"})
+
 # What an action asks of EC2 on the caller's behalf: the caller needs these too.
 _ON_BEHALF = {
     "GetLaunchTemplateData": [
@@ -157,7 +160,7 @@ def install(simulator: str) -> None:
 
     def context(service: str, action: str, body: bytes, params: dict) -> dict[str, Any]:
         found = request_context(service, action, body, params)
-        return {**found, **permissions(params)} if action == "ec2:ModifySnapshotAttribute" else found
+        return {**found, **permissions(params)} if action in _WITH_PERMISSIONS else found
 
     iam_actions.extract_resource_arn = primary
     iam_actions.request_tag_context = context
