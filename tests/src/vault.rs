@@ -7,7 +7,7 @@ use aws_sdk_s3::types::{
     BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration,
 };
 use holdfast_core::copying::{CopyJob, CopyState, SnapshotCopy};
-use holdfast_core::ids::{PlanId, RecoveryPointId};
+use holdfast_core::ids::{PlanId, RecoveryPointId, SnapshotId};
 use holdfast_core::replica::Destination;
 use holdfast_core::tags;
 use holdfast_core::vault::{VaultBackup, VaultPoint, point_key};
@@ -267,7 +267,7 @@ impl Vault {
             .iter()
             .filter_map(|record| record.copy_id.as_ref())
             .chain(records.iter().flat_map(|record| &record.leftovers))
-            .map(|id| id.as_str())
+            .map(SnapshotId::as_str)
             .collect();
         let copies = self.copies(point).await;
         let there: BTreeSet<&str> = copies.iter().map(|copy| copy.snapshot_id.as_str()).collect();
@@ -329,7 +329,7 @@ impl Vault {
             let wanted: BTreeSet<&str> = records
                 .iter()
                 .filter(|record| record.key.resource_id == backup.backup.resource_id)
-                .filter_map(|record| record.copy_id.as_ref().map(|id| id.as_str()))
+                .filter_map(|record| record.copy_id.as_ref().map(SnapshotId::as_str))
                 .collect();
             let found: BTreeSet<&str> = backup
                 .copies
@@ -339,22 +339,22 @@ impl Vault {
             assert_eq!(found, wanted);
             assert_eq!(found.len(), backup.backup.snapshots.len());
         }
-        match self.object(&point_key(plan, point)).await {
-            Some(record) => {
-                let record: VaultPoint = serde_json::from_value(record).expect("a replica's record");
-                assert_eq!((record.whole, record.lacking), (job.whole, job.lacking));
-                let noted: BTreeSet<&str> = record.leftovers.iter().map(|id| id.as_str()).collect();
-                for id in records.iter().flat_map(|record| &record.leftovers) {
-                    assert!(
-                        noted.contains(id.as_str()),
-                        "{id} is not left to the vault's retention"
-                    );
-                }
-            }
-            None => {
-                let left = records.iter().flat_map(|record| &record.leftovers).count();
-                assert_eq!((job.whole, left), (0, 0), "the replica is not in its catalog");
-            }
+        let left = records.iter().flat_map(|record| &record.leftovers);
+        let Some(record) = self.object(&point_key(plan, point)).await else {
+            assert_eq!(
+                (job.whole, left.count()),
+                (0, 0),
+                "the replica is not in its catalog"
+            );
+            return;
+        };
+        let record: VaultPoint = serde_json::from_value(record).expect("a replica's record");
+        assert_eq!((record.whole, record.lacking), (job.whole, job.lacking));
+        for id in left {
+            assert!(
+                record.leftovers.contains(id),
+                "{id} is not left to the vault's retention"
+            );
         }
     }
 }

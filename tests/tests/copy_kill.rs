@@ -82,17 +82,17 @@ async fn kill_at_every_call(point: Point) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_copy_is_lost_or_doubled_when_killed_before_any_call() {
-    kill_at_every_call(Point::Before).await;
+    Box::pin(kill_at_every_call(Point::Before)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_copy_is_lost_or_doubled_when_killed_during_any_call() {
-    kill_at_every_call(Point::During).await;
+    Box::pin(kill_at_every_call(Point::During)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_copy_is_lost_or_doubled_when_killed_after_any_call() {
-    kill_at_every_call(Point::After).await;
+    Box::pin(kill_at_every_call(Point::After)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -113,7 +113,7 @@ async fn five_rules_keep_what_they_promise() {
     .await;
     let mut bench = case.bench().await;
     // One point a night since the 30th of December 2025, at midnight; now is the 24th of November 2026.
-    let nights: Vec<Draft> = (0..)
+    let nights: Vec<Draft> = (0..1_000)
         .map(|days| whole(start_of_time() - DAY * days - SignedDuration::from_hours(2), [1]))
         .take_while(|draft| draft.moment >= at("2025-12-30T00:00:00Z"))
         .collect();
@@ -414,7 +414,7 @@ async fn an_image_made_while_its_point_goes_defers_one_snapshot_and_not_the_othe
     assert_eq!(going["keep"], false);
     let why = going["deferred"][in_use].as_str().unwrap();
     assert!(why.contains(&image), "{why}");
-    assert_eq!(case.left(&written[1..]).await, [in_use.clone()]);
+    assert_eq!(case.left(&written[1..]).await, vec![in_use.clone()]);
 
     case.account
         .ec2()

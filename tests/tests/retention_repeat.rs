@@ -1,11 +1,5 @@
 //! Retention run twice, twice at once, and while other things go on (target R2).
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and prints its figure"
-)]
-
 use asl_runner::Status;
 use holdfast_tests::account::{Account, Stack};
 use holdfast_tests::audit::audit;

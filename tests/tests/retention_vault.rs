@@ -173,7 +173,7 @@ async fn nothing_younger_than_the_minimum_goes_whatever_records_say() {
     // The source says that everything was copied long ago.
     let written = case
         .write(&drafts, |point| {
-            point.copied_at = "2020-01-01T00:00:00Z".parse().unwrap()
+            point.copied_at = "2020-01-01T00:00:00Z".parse().unwrap();
         })
         .await;
     apply(&mut bench).await;

@@ -31,7 +31,7 @@ impl CopyRegion {
         }
         let mut left = None;
         for (number, _) in (0..).zip(&point.plan.replicas) {
-            match self.end(&job, number, failure, now).await {
+            match Box::pin(self.end(&job, number, failure, now)).await {
                 Ok(answer) if answer.finished => {}
                 Ok(_) => {
                     left = Some(Failure::retryable(format!(
@@ -69,7 +69,7 @@ impl CopyRegion {
                 });
             }
         }
-        self.end(job, number, failure, now).await
+        Box::pin(self.end(job, number, failure, now)).await
     }
 
     async fn end(
@@ -94,7 +94,7 @@ impl CopyRegion {
                 work.point.recovery_point_id, work.destination
             )));
         }
-        self.conclude(work).await
+        Box::pin(self.conclude(work)).await
     }
 
     /// Takes the flights of a copy job down that lets none of them land, and ends it. What was asked for just now may

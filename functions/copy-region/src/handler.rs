@@ -76,7 +76,7 @@ impl CopyRegion {
             CopyRegionRequest::Copy { job_id, destination } => {
                 let job = self.catalog.job(&job_id).await?;
                 match self.gather(&job, destination, now).await? {
-                    Some(work) => self.round(work).await,
+                    Some(work) => Box::pin(self.round(work)).await,
                     None => Ok(finished(now)),
                 }
             }
@@ -86,12 +86,12 @@ impl CopyRegion {
                 failure,
             } => {
                 let job = self.catalog.job(&job_id).await?;
-                self.end_after(&job, destination, &failure, now).await
+                Box::pin(self.end_after(&job, destination, &failure, now)).await
             }
             CopyRegionRequest::EndAll {
                 execution_id,
                 failure,
-            } => self.end_all(&execution_id, &failure, now).await,
+            } => Box::pin(self.end_all(&execution_id, &failure, now)).await,
         }
     }
 
@@ -142,7 +142,7 @@ impl CopyRegion {
     async fn round(&self, mut work: Work) -> Result<CopyRegionResponse, Failure> {
         self.check(&mut work);
         if work.copies.gives_up() {
-            return self.conclude(work).await;
+            return Box::pin(self.conclude(work)).await;
         }
         let session = self.sessions.open(&work.replica).await?;
         self.look(&mut work, &session).await?;

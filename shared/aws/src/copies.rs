@@ -174,7 +174,7 @@ pub async fn describe_by_ids(ec2: &Client, ids: &[SnapshotId]) -> Result<Vec<Lis
         // A filter, not ids: one unknown id fails a call that names ids.
         let filters = vec![filter("snapshot-id", ids.iter().map(SnapshotId::as_str))];
         list_snapshots(ec2, filters, "the snapshots that the catalog names", |listed| {
-            found.push(listed)
+            found.push(listed);
         })
         .await?;
     }

@@ -342,12 +342,8 @@ fn backup_report(rows: &[Row]) -> String {
     text.push_str("\n| instances | open-job | snapshot-volumes | poll-completion | apply-retention | close-job |\n|---:|---:|---:|---:|---:|---:|\n");
     for row in rows {
         let mib = |function: &str| f64::from(u32::try_from(row.peaks[function]).unwrap_or(u32::MAX)) / 1024.0;
-        let [a, b, c, d, e] = FUNCTIONS.map(mib);
-        let _ = writeln!(
-            text,
-            "| {} | {a:.1} MiB | {b:.1} MiB | {c:.1} MiB | {d:.1} MiB | {e:.1} MiB |",
-            row.instances
-        );
+        let peaks = FUNCTIONS.map(|function| format!("{:.1} MiB", mib(function)));
+        let _ = writeln!(text, "| {} | {} |", row.instances, peaks.join(" | "));
     }
     let last = rows.last().map_or(0.0, |row| row.seconds);
     let _ = writeln!(
