@@ -566,6 +566,10 @@ async fn a_malformed_input_creates_nothing_and_names_its_field() {
             "plan.selection",
         ),
         (
+            json!({"plan_id": "nightly", "scheduled_time": "2062-11-24T02:00:00Z"}),
+            "scheduled_time",
+        ),
+        (
             json!({"plan_id": "nightly", "scheduled_time": "yesterday"}),
             "scheduled_time",
         ),

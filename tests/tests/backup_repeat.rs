@@ -132,7 +132,7 @@ async fn a_doubled_event_finds_the_first_job_and_starts_no_second() {
     assert_eq!(second["opened"], json!(false));
     assert_eq!(audit(&account, "nightly").await.len(), 1);
 
-    input["scheduled_time"] = json!("2026-11-25T02:00:00Z");
+    input["scheduled_time"] = json!("2026-11-23T02:00:00Z");
     bench.back_up(input, "third").await;
     assert_eq!(
         audit(&account, "nightly").await.len(),

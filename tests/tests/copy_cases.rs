@@ -637,6 +637,28 @@ async fn a_destination_that_forbids_copies_ends_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn plans_of_one_name_in_two_regions_are_not_mixed_in_one_vault() {
+    let account = Account::new(&Stack::from_environment()).await;
+    start_instance(&account, "web", &[Encryption::None]).await;
+    let vault = Vault::in_region(&account, "eu-central-1").await;
+    let other = vault
+        .s3()
+        .put_object()
+        .bucket(&vault.bucket)
+        .key("sources/nightly/eu-west-3.json");
+    other.body(b"\"eu-west-3\"".to_vec().into()).send().await.unwrap();
+    let audited = back_up(&account, &[&vault], &[vault.replica()]).await;
+    assert_eq!(audited.job.status, JobStatus::Partial);
+    for word in ["a plan nightly of eu-west-3", "another name"] {
+        assert!(message(&audited).contains(word), "{word}: {}", message(&audited));
+    }
+    let copies = vault
+        .audit(&account, &plan_id(), &audited.point.recovery_point_id)
+        .await;
+    assert_eq!((copies.status, copies.begun), (JobStatus::Failed, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_inline_plan_cannot_copy_onto_itself() {
     let account = Account::new(&Stack::from_environment()).await;
     start_instance(&account, "web", &[Encryption::None]).await;

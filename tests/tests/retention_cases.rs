@@ -923,11 +923,67 @@ async fn a_run_over_all_plans_that_is_stopped_says_why() {
         "code": "ResourceLimitExceeded", "message": "Too many.", "status": 400});
     case.account.simulator.post("faults", fault).await.unwrap();
     let execution = run_over_all_plans(&mut bench).await;
-    let Status::Failed { error, .. } = &execution.status else {
+    let Status::Failed { error, cause } = &execution.status else {
         panic!("{:?}", execution.status);
     };
-    assert_eq!(error, "RetryableError");
+    assert_eq!(error, "PermanentError");
+    assert!(
+        cause.contains("nightly: RetryableError") && cause.contains("Too many"),
+        "{cause}"
+    );
     assert_eq!(audit_retention(&case.account).await.kept.len(), 2);
+}
+
+#[tokio::test]
+async fn a_plan_that_fails_again_and_again_does_not_keep_the_next_one_from_its_turn() {
+    let case = Case::new(json!([{"keep": "newest", "count": 1}])).await;
+    let mut bench = case.bench().await;
+    let later = Case {
+        account: case.account.clone(),
+        plan: BackupPlan {
+            plan_id: PlanId::try_from("tomorrow").unwrap(),
+            ..case.plan.clone()
+        },
+    };
+    case.write(&daily(2, start_of_time())).await;
+    let written = later.write(&daily(2, start_of_time())).await;
+    // As often as the first plan is tried, and not once more.
+    let fault = json!({"action": "DescribeSnapshots", "nth": 1, "times": 9, "kind": "error",
+        "code": "ResourceLimitExceeded", "message": "Too many.", "status": 400});
+    case.account.simulator.post("faults", fault).await.unwrap();
+    let execution = run_over_all_plans(&mut bench).await;
+    let Status::Failed { cause, .. } = &execution.status else {
+        panic!("{:?}", execution.status);
+    };
+    assert!(
+        cause.contains("1 of the plans") && cause.contains("nightly"),
+        "{cause}"
+    );
+    assert_eq!(later.left(&written).await, written[0].snapshots);
+}
+
+#[tokio::test]
+async fn what_cannot_go_today_ends_the_run_and_holds_nothing_else_up() {
+    let case = Case::new(json!([{"keep": "newest", "count": 1}])).await;
+    let mut bench = case.bench().await;
+    let written = case.write(&daily(131, start_of_time())).await;
+    let refused: Vec<&String> = written[21..].iter().flat_map(|point| &point.snapshots).collect();
+    assert!(refused.len() > 100, "more than one burst");
+    for id in &refused {
+        let fault = json!({"action": "DeleteSnapshot", "match": id, "nth": 1, "times": 1_000, "kind": "error",
+            "code": "UnauthorizedOperation", "message": "An SCP says no.", "status": 403});
+        case.account.simulator.post("faults", fault).await.unwrap();
+    }
+    let answers = apply(&mut bench).await;
+    assert!(answers.len() < 12, "{} calls", answers.len());
+    // One burst's worth of refusals in a call; what was refused before comes last in the next.
+    assert_eq!(answers.last().unwrap()["deferred"], json!(100));
+    assert_eq!(case.left(&written[21..]).await.len(), refused.len());
+    assert_eq!(
+        case.left(&written[1..21]).await,
+        Vec::<String>::new(),
+        "all others are gone"
+    );
 }
 
 #[tokio::test]

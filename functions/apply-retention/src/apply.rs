@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 /// Points that one call looks up at most.
-const EXAMINED: usize = 200;
+const EXAMINED: usize = 1_000;
 /// Gone resources that an answer names at most: it is handed on by a state machine.
 const NAMED: usize = 100;
 
@@ -33,6 +33,8 @@ pub(crate) struct Round {
     pub(crate) throttled: bool,
     /// Whether something is left that could be done as soon as the bucket is full again.
     pub(crate) open: bool,
+    /// Whether anything came of this call. What came to nothing is left to the next run.
+    pub(crate) moved: bool,
     /// Snapshots that could not be deleted yet, whenever that was first seen.
     pub(crate) deferred: u32,
     pub(crate) counts: RetentionCounts,
@@ -45,6 +47,7 @@ impl Round {
             asked: 0,
             throttled: false,
             open: false,
+            moved: false,
             deferred: 0,
             counts: RetentionCounts::default(),
         }
@@ -77,22 +80,24 @@ impl ApplyRetention {
             return Ok(answer);
         }
         let mut findings = Findings::default();
-        if history.expire_gone_resources {
-            let decided = decide(history, &findings, now)?;
-            let gone = self.find_gone(history, &decided).await?;
-            findings.expirable = gone.iter().map(|last| last.number).collect();
-            answer.gone_resources = name_gone(&gone, NAMED);
-        }
         // Rules that decide nothing stop the call before it deletes anything.
-        decide(history, &findings, now)?;
+        let decided = decide(history, &findings, now)?;
+        let gone = self.find_gone(history, &decided).await?;
+        answer.gone_resources = name_gone(&gone, NAMED);
+        if history.expire_gone_resources {
+            findings.expirable = gone.iter().map(|last| last.number).collect();
+        }
+        answer.unreadable = history.unreadable;
 
         let mut round = Round::new();
-        let leaving: Vec<(&KnownPoint, &Retirement)> = history
+        let mut leaving: Vec<(&KnownPoint, &Retirement)> = history
             .points
             .iter()
             .rev()
             .filter_map(|point| Some((point, point.retirement.as_ref()?)))
             .collect();
+        // What could not go before comes last.
+        leaving.sort_by_key(|(_, retirement)| !retirement.deferred.is_empty());
         self.let_go(history, &leaving, &mut round, now).await?;
         if round.is_spent() {
             round.open |= decide(history, &findings, now)?.going().next().is_some();
@@ -108,8 +113,8 @@ impl ApplyRetention {
         answer.gone = round.counts.retired;
         answer.going = answer.going.saturating_sub(answer.gone);
         answer.deferred = round.deferred;
-        answer.finished = !round.open;
-        if round.open {
+        answer.finished = !(round.open && (round.moved || round.throttled));
+        if !answer.finished {
             answer.wait_until = round.wait_until(now);
         }
         write_retention_metrics(std::io::stdout().lock(), &history.plan_id, round.counts, now).map_err(
@@ -181,6 +186,7 @@ impl ApplyRetention {
                 // Held since it was read, or somebody else lets it go: the next call sees which.
                 round.open = true;
             }
+            round.moved = true;
         }
         let intended: Vec<(&KnownPoint, &Retirement)> = intended
             .iter()

@@ -34,7 +34,16 @@ impl ApplyRetention {
             if !pays.is_some_and(|archive| archive.pays(point.moment, verdict.goes_at(), now)) {
                 continue;
             }
-            for copy in self.find_unarchived(history, point).await? {
+            let unarchived = match self.find_unarchived(history, point).await {
+                Ok(unarchived) => unarchived,
+                Err(failure @ Failure::Retryable { .. }) => return Err(failure),
+                Err(failure) => {
+                    let why = failure.chain();
+                    tracing::error!(recovery_point = %point.recovery_point_id, why, "what could be archived is not known");
+                    return Ok(());
+                }
+            };
+            for copy in unarchived {
                 if asked == ARCHIVES {
                     // Only if EC2 takes some at all is it worth coming back for the others today.
                     round.open |= archived > 0;
@@ -44,6 +53,7 @@ impl ApplyRetention {
                 match archive_snapshot(&self.ec2, &copy).await {
                     Ok(()) => {
                         archived += 1;
+                        round.moved = true;
                         tracing::info!(recovery_point = %point.recovery_point_id, snapshot = %copy, "sent to the archive");
                     }
                     Err(refusal) => {

@@ -22,7 +22,7 @@ pub use vault::Vault;
 use holdfast_aws::catalog::HoldChange;
 use holdfast_aws::failure::Failure;
 use holdfast_core::ids::{PlanId, RecoveryPointId};
-use holdfast_core::message::{ApplyRetentionRequest, ApplyRetentionResponse, ExecutionFailure};
+use holdfast_core::message::{ApplyRetentionRequest, ApplyRetentionResponse};
 use holdfast_core::recovery_point::Hold;
 use holdfast_core::retiring::{Decided, Findings, PlanHistory, decide_points};
 use jiff::Timestamp;
@@ -81,12 +81,15 @@ impl ApplyRetention {
                 let change = self.ledger.release(&plan_id, &recovery_point_id).await?;
                 self.answer_hold(&plan_id, &recovery_point_id, change, now).await
             }
-            ApplyRetentionRequest::RecordFailure { failure } => {
-                let ExecutionFailure { error, cause } = failure;
-                tracing::error!(error, cause, "the run over all plans stopped");
+            ApplyRetentionRequest::RecordFailure { after, failure } => {
+                let plan_id = self.ledger.next_plan(after.as_ref()).await?;
+                let why = failure.in_words();
+                tracing::error!(plan = ?plan_id, why, "nothing could be done for the plan");
                 Ok(ApplyRetentionResponse {
+                    plan_id,
                     finished: true,
                     wait_until: now,
+                    failed: Some(why),
                     ..ApplyRetentionResponse::default()
                 })
             }

@@ -174,15 +174,19 @@ impl ApplyRetention {
             match deletion {
                 Some(Deletion::Deleted) => {
                     round.counts.deleted += 1;
+                    round.moved = true;
                     going.gone.insert(id);
                 }
                 Some(Deletion::Gone) => {
+                    round.moved = true;
                     going.gone.insert(id);
                 }
                 Some(Deletion::Refused(why)) => going.defer(id, &why),
                 Some(Deletion::Unknown(why)) => {
                     // The next call looks again, once.
-                    going.open |= !going.retirement.deferred.contains_key(&id);
+                    let first = !going.retirement.deferred.contains_key(&id);
+                    going.open |= first;
+                    round.moved |= first;
                     going.defer(id, &why);
                 }
                 Some(Deletion::Throttled) | None => going.open = true,

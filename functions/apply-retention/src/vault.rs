@@ -84,7 +84,7 @@ impl Vault {
         for (replica, read) in replicas.iter().zip(reads) {
             match read {
                 Ok(Some(read)) => {
-                    let aside = copies.aside(&read.point, minimum, now);
+                    let aside = copies.aside(&read.point, replica, minimum, now);
                     if aside.is_empty() {
                         rules.get_or_insert_with(|| read.point.clone());
                     }
@@ -306,9 +306,16 @@ impl CopiesSeen {
     }
 
     /// Why a point stays and counts for nothing yet, if so.
-    fn aside(&self, point: &VaultPoint, minimum: SignedDuration, now: Timestamp) -> Protections {
+    fn aside(
+        &self,
+        point: &VaultPoint,
+        replica: &ListedReplica,
+        minimum: SignedDuration,
+        now: Timestamp,
+    ) -> Protections {
         let id = &point.recovery_point_id;
-        if point.whole > 0 && !self.0.contains_key(id) {
+        // A backup that was added later, or is missing, says nothing of what the point holds.
+        if replica.resources.len() != point.whole as usize || (point.whole > 0 && !self.0.contains_key(id)) {
             Protections::INCOMPLETE_LISTING
         } else if !minimum.is_zero() && !self.are_old(id, minimum, now) {
             Protections::MINIMUM_AGE

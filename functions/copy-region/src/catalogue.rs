@@ -23,8 +23,7 @@ impl CopyRegion {
         mut work: Work,
         session: &Session,
     ) -> Result<CopyRegionResponse, Failure> {
-        let bucket = work.destination.bucket(&self.sessions.own().account_id);
-        let vault = VaultCatalog::new(session.s3(), bucket, &work.destination.account_id);
+        let vault = self.vault_of(&work, session);
         if let Err(failure) = self.catalogue(&mut work, &vault).await {
             if !matches!(failure, Failure::Permanent { .. }) {
                 return Err(failure);

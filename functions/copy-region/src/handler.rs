@@ -13,6 +13,7 @@ mod prepare;
 use holdfast_aws::catalog::Catalog;
 use holdfast_aws::failure::Failure;
 use holdfast_aws::sessions::{Session, Sessions};
+use holdfast_aws::vault::VaultCatalog;
 use holdfast_core::copying::{Copier, CopyJob, Stage, Stopped, decide_slots};
 use holdfast_core::job::{Job, JobStatus};
 use holdfast_core::message::{CopyRegionRequest, CopyRegionResponse};
@@ -145,6 +146,12 @@ impl CopyRegion {
             return Box::pin(self.conclude(work)).await;
         }
         let session = self.sessions.open(&work.replica).await?;
+        if work.copies.begun == 0 {
+            self.claim(&mut work, &session).await?;
+            if work.copies.gives_up() {
+                return Box::pin(self.conclude(work)).await;
+            }
+        }
         self.look(&mut work, &session).await?;
         if !work.copies.has_landed() {
             let others = self.catalog.copiers(&work.destination).await?;
@@ -194,6 +201,30 @@ impl CopyRegion {
             aborted: false,
             lands: false,
         });
+    }
+
+    /// Nothing is copied to where it could not be written down, or would be mixed up with another region's plan.
+    async fn claim(&self, work: &mut Work, session: &Session) -> Result<(), Failure> {
+        let vault = self.vault_of(work, session);
+        match vault
+            .claim_source(&work.point.plan_id, &self.sessions.own().region)
+            .await
+        {
+            Err(failure @ Failure::Permanent { .. }) => {
+                work.copies.stop(Stopped {
+                    why: failure.chain(),
+                    aborted: false,
+                    lands: false,
+                });
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    fn vault_of(&self, work: &Work, session: &Session) -> VaultCatalog {
+        let bucket = work.destination.bucket(&self.sessions.own().account_id);
+        VaultCatalog::new(session.s3(), bucket, &work.destination.account_id)
     }
 
     /// Writes the copy job, if it still stands as it was read.

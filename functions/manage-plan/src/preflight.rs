@@ -33,7 +33,7 @@ impl ManagePlan {
                     format!("this account has not enabled {}; enable it first", replica.region),
                 )),
                 Some(_) if is_good => {
-                    problems.extend(self.check_destination(&at, replica).await?);
+                    problems.extend(self.check_destination(plan, &at, replica).await?);
                 }
                 Some(_) => {}
                 None => problems.push(InvalidField::new(
@@ -70,7 +70,12 @@ impl ManagePlan {
             .collect())
     }
 
-    async fn check_destination(&self, at: &str, replica: &Replica) -> Result<Option<InvalidField>, Failure> {
+    async fn check_destination(
+        &self,
+        plan: &BackupPlan,
+        at: &str,
+        replica: &Replica,
+    ) -> Result<Option<InvalidField>, Failure> {
         let session = match self.sessions.open(replica).await {
             Ok(session) => session,
             Err(failure) => return named(format!("{at}.account.role_arn"), failure),
@@ -84,7 +89,13 @@ impl ManagePlan {
         let bucket = destination.bucket(&self.sessions.own().account_id);
         let vault = VaultCatalog::new(session.s3(), &bucket, &destination.account_id);
         match vault.check().await {
-            Ok(()) => Ok(None),
+            Ok(()) => {
+                let region = &self.sessions.own().region;
+                match vault.check_source(&plan.plan_id, region).await {
+                    Ok(()) => Ok(None),
+                    Err(failure) => named(format!("{at}.region"), failure),
+                }
+            }
             Err(Failure::Permanent { .. }) => Ok(Some(InvalidField::new(
                 format!("{at}.region"),
                 format!(

@@ -12,11 +12,14 @@ use holdfast_core::backup::Backup;
 use holdfast_core::ids::{InstanceId, JobId, Occasion, RecoveryPointId, derive_run_ids};
 use holdfast_core::job::{Job, JobStatus, Progress};
 use holdfast_core::message::{BackupInput, OpenJobRequest, OpenJobResponse, PlanSource};
-use holdfast_core::pacing::cut_batches;
+use holdfast_core::pacing::{cut_batches, later};
 use holdfast_core::plan::BackupPlan;
 use holdfast_core::recovery_point::{Manifest, RecoveryPoint};
 use holdfast_core::selection::{Selecting, manifest_id, plan_queries};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+/// How far a slot may be ahead of this function's clock.
+const SLOT_AHEAD: SignedDuration = SignedDuration::from_mins(15);
 
 /// The open-job function.
 #[derive(Debug, Clone)]
@@ -36,6 +39,12 @@ impl OpenJob {
         let input =
             BackupInput::parse(&request.input).map_err(|invalid| Failure::permanent(invalid.to_string()))?;
         let occasion = match input.scheduled_time {
+            Some(slot) if slot > later(now, SLOT_AHEAD) => {
+                // A point of a moment to come would be the newest until then, and push every other one out.
+                return Err(Failure::permanent(format!(
+                    "scheduled_time: {slot} is still to come; give a slot that has come"
+                )));
+            }
             Some(slot) => Occasion::Slot(slot),
             None => Occasion::Execution {
                 id: &request.execution_id,

@@ -35,8 +35,8 @@ pub async fn describe_standard(
     Ok(found)
 }
 
-/// Finds those of these snapshots that are on their way to the archive tier. EC2 shows them in the standard tier until
-/// they have arrived.
+/// Finds those of these snapshots that are on their way to the archive tier, or were brought back from it. EC2 shows both
+/// in the standard tier.
 ///
 /// # Errors
 /// A page that cannot be read.
@@ -53,10 +53,14 @@ pub async fn find_archiving(ec2: &Client, ids: &[SnapshotId]) -> Result<HashSet<
             let page =
                 page.map_err(|error| Failure::call("looking up what is on its way to the archive", error))?;
             for status in page.snapshot_tier_statuses() {
-                let archiving = status.last_tiering_operation_status()
-                    == Some(&TieringOperationStatus::ArchivalInProgress);
+                let last = status
+                    .last_tiering_operation_status()
+                    .map(TieringOperationStatus::as_str);
+                let is_moving = last == Some(TieringOperationStatus::ArchivalInProgress.as_str());
+                // Somebody needs what was brought back.
+                let is_needed = last.is_some_and(|last| last.contains("restore"));
                 let snapshot = status.snapshot_id().map(SnapshotId::try_from);
-                if let (true, Some(Ok(snapshot))) = (archiving, snapshot) {
+                if let (true, Some(Ok(snapshot))) = (is_moving || is_needed, snapshot) {
                     found.insert(snapshot);
                 }
             }

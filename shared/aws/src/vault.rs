@@ -13,7 +13,7 @@ use holdfast_core::failure::parse_document;
 use holdfast_core::ids::{InstanceId, PlanId, RecoveryPointId};
 use holdfast_core::recovery_point::{Hold, Retirement};
 use holdfast_core::vault::{
-    VaultBackup, VaultPoint, backup_key, hold_key, plan_prefix, point_key, retirement_key,
+    VaultBackup, VaultPoint, backup_key, hold_key, plan_prefix, point_key, retirement_key, sources_prefix,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeSet;
@@ -68,6 +68,37 @@ impl VaultCatalog {
             .await
             .map(drop)
             .map_err(|error| Failure::call(format!("looking for the vault's bucket {}", self.bucket), error))
+    }
+
+    /// Checks that the replicas of a plan of this name, if there are any, come from this region.
+    ///
+    /// # Errors
+    /// Permanent: they come from another one. Or a page cannot be read.
+    pub async fn check_source(&self, plan: &PlanId, region: &str) -> Result<(), Failure> {
+        let mut others = BTreeSet::new();
+        self.list(&sources_prefix(plan), |key| {
+            let found = key.strip_suffix(".json").filter(|found| *found != region);
+            others.extend(found.map(str::to_owned));
+        })
+        .await?;
+        match others.first() {
+            None => Ok(()),
+            Some(other) => Err(Failure::permanent(format!(
+                "the vault {} holds replicas of a plan {plan} of {other}; give one of the two plans another name, for they \
+                 would be retired as one",
+                self.bucket
+            ))),
+        }
+    }
+
+    /// Says that the replicas of a plan of this name come from this region.
+    ///
+    /// # Errors
+    /// As [`VaultCatalog::check_source`], or the call failed.
+    pub async fn claim_source(&self, plan: &PlanId, region: &str) -> Result<(), Failure> {
+        self.check_source(plan, region).await?;
+        let key = format!("{}{region}.json", sources_prefix(plan));
+        self.create(&key, &region).await.map(drop)
     }
 
     /// The plans with something in the catalog, in the order of their ids.

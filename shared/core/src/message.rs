@@ -237,8 +237,11 @@ pub enum ApplyRetentionRequest {
         /// Which.
         recovery_point_id: RecoveryPointId,
     },
-    /// Say that a run over all plans came to an end it was not meant for.
+    /// Say that a run over all plans could not work on the first plan after `after`, and which that is.
     RecordFailure {
+        /// The plan before; none at the start.
+        #[serde(default)]
+        after: Option<PlanId>,
         /// What failed.
         failure: ExecutionFailure,
     },
@@ -262,6 +265,9 @@ pub struct ApplyRetentionResponse {
     pub gone: u32,
     /// Snapshots that could not be deleted yet: in use, locked, or not ours by their tags.
     pub deferred: u32,
+    /// Recovery points whose records cannot be read. They stay.
+    #[serde(default)]
+    pub unreadable: u32,
     /// The decision, newest first, in a dry run and after a hold or release.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub points: Vec<RetentionRow>,

@@ -7,6 +7,7 @@
 //! catalog/<plan>/<recovery point>/point.json                a VaultPoint, last: from then on the replica counts
 //! holds/<plan>/<recovery point>.json                        a Hold
 //! retirements/<plan>/<recovery point>.json                  a Retirement
+//! sources/<plan>/<region>.json                              which region's plan of that name this is
 //! ```
 
 use crate::archive::Archive;
@@ -93,6 +94,13 @@ pub fn point_key(plan: &PlanId, point: &RecoveryPointId) -> String {
 #[must_use]
 pub fn backup_key(plan: &PlanId, point: &RecoveryPointId, resource: &InstanceId) -> String {
     format!("catalog/{plan}/{point}/backups/{resource}.json")
+}
+
+/// Where it stands from which regions a plan's replicas come. There may be one only: two plans of one name would be
+/// retired as one.
+#[must_use]
+pub fn sources_prefix(plan: &PlanId) -> String {
+    format!("sources/{plan}/")
 }
 
 /// Where a hold on a replica stands.

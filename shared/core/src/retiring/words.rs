@@ -51,7 +51,8 @@ impl Decided<'_> {
         match (self.decided(place), &point.retirement) {
             (Some((_, verdict)), _) => {
                 row.keep = verdict.keeps();
-                row.goes_at = verdict.goes_at();
+                // What counts for nothing yet goes by rules that nobody can tell yet.
+                row.goes_at = verdict.goes_at().filter(|_| point.aside.is_empty());
                 row.reasons = if row.keep {
                     self.reasons(place)
                 } else {
