@@ -5,7 +5,7 @@ use crate::simulator::Simulator;
 use apply_retention::{ApplyRetention, Ledger, Table};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
-use aws_sdk_dynamodb::types::{BillingMode, GlobalSecondaryIndex};
+use aws_sdk_dynamodb::types::{AttributeValue, BillingMode, GlobalSecondaryIndex};
 use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use close_job::CloseJob;
 use copy_region::CopyRegion;
@@ -251,21 +251,10 @@ impl Account {
     /// Puts a text in place of an attribute of a record.
     ///
     /// # Panics
-    /// The local stack does not answer as it should.
+    /// The local stack does not answer as it should, or there is no such record.
     pub async fn set_attribute(&self, pk: &str, sk: &str, attribute: &str, text: &str) {
-        let word = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
-        aws_sdk_dynamodb::Client::new(&self.rest)
-            .update_item()
-            .table_name(TABLE)
-            .key("pk", word(pk))
-            .key("sk", word(sk))
-            .update_expression("SET #attribute = :word")
-            .condition_expression("attribute_exists(#attribute)")
-            .expression_attribute_names("#attribute", attribute)
-            .expression_attribute_values(":word", word(text))
-            .send()
-            .await
-            .expect("the record has the attribute");
+        self.set(pk, sk, attribute, AttributeValue::S(text.to_owned()))
+            .await;
     }
 
     /// Sets a flag of a record, as a function does that is not part of this workflow.
@@ -273,16 +262,19 @@ impl Account {
     /// # Panics
     /// The local stack does not answer as it should, or there is no such record.
     pub async fn set_flag(&self, pk: &str, sk: &str, attribute: &str) {
-        let word = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
+        self.set(pk, sk, attribute, AttributeValue::Bool(true)).await;
+    }
+
+    async fn set(&self, pk: &str, sk: &str, attribute: &str, value: AttributeValue) {
         aws_sdk_dynamodb::Client::new(&self.rest)
             .update_item()
             .table_name(TABLE)
-            .key("pk", word(pk))
-            .key("sk", word(sk))
-            .update_expression("SET #attribute = :set")
+            .key("pk", AttributeValue::S(pk.to_owned()))
+            .key("sk", AttributeValue::S(sk.to_owned()))
+            .update_expression("SET #attribute = :value")
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_names("#attribute", attribute)
-            .expression_attribute_values(":set", aws_sdk_dynamodb::types::AttributeValue::Bool(true))
+            .expression_attribute_values(":value", value)
             .send()
             .await
             .expect("there is such a record");

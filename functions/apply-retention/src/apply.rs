@@ -70,24 +70,10 @@ impl ApplyRetention {
         history: &PlanHistory,
         now: Timestamp,
     ) -> Result<ApplyRetentionResponse, Failure> {
-        let mut answer = ApplyRetentionResponse {
-            plan_id: Some(history.plan_id.clone()),
-            finished: true,
-            wait_until: now,
-            ..ApplyRetentionResponse::default()
-        };
+        let (mut answer, mut findings) = self.begin(history, NAMED, now).await?;
         if history.points.is_empty() {
             return Ok(answer);
         }
-        let mut findings = Findings::default();
-        // Rules that decide nothing stop the call before it deletes anything.
-        let decided = decide(history, &findings, now)?;
-        let gone = self.find_gone(history, &decided).await?;
-        answer.gone_resources = name_gone(&gone, NAMED);
-        if history.expire_gone_resources {
-            findings.expirable = gone.iter().map(|last| last.number).collect();
-        }
-        answer.unreadable = history.unreadable;
 
         let mut round = Round::new();
         let mut leaving: Vec<(&KnownPoint, &Retirement)> = history
@@ -133,6 +119,31 @@ impl ApplyRetention {
             "retention applied"
         );
         Ok(answer)
+    }
+
+    /// What an answer begins with, and which resources are gone. Rules that decide nothing end the call here, before it
+    /// deletes anything.
+    pub(crate) async fn begin(
+        &self,
+        history: &PlanHistory,
+        most_named: usize,
+        now: Timestamp,
+    ) -> Result<(ApplyRetentionResponse, Findings), Failure> {
+        let mut findings = Findings::default();
+        let decided = decide(history, &findings, now)?;
+        let gone = self.find_gone(history, &decided).await?;
+        if history.expire_gone_resources {
+            findings.expirable = gone.iter().map(|last| last.number).collect();
+        }
+        let answer = ApplyRetentionResponse {
+            plan_id: Some(history.plan_id.clone()),
+            finished: true,
+            wait_until: now,
+            unreadable: history.unreadable,
+            gone_resources: name_gone(&gone, most_named),
+            ..ApplyRetentionResponse::default()
+        };
+        Ok((answer, findings))
     }
 
     /// Lets go of points that nothing keeps, as many as there is room for.
@@ -197,7 +208,7 @@ impl ApplyRetention {
 }
 
 /// Gone resources as an answer names them.
-pub(crate) fn name_gone(gone: &[LastBackup<'_>], most: usize) -> Vec<GoneResource> {
+fn name_gone(gone: &[LastBackup<'_>], most: usize) -> Vec<GoneResource> {
     let named = gone.iter().take(most).map(|last| GoneResource {
         resource_id: last.resource.clone(),
         recovery_point_id: last.point.recovery_point_id.clone(),

@@ -1,10 +1,9 @@
 //! A dry run: what retention would do, point by point, and why.
 
-use crate::apply::name_gone;
 use crate::{ApplyRetention, count, decide};
 use holdfast_aws::failure::Failure;
 use holdfast_core::message::ApplyRetentionResponse;
-use holdfast_core::retiring::{Decided, Findings, PlanHistory};
+use holdfast_core::retiring::{Decided, PlanHistory};
 use jiff::Timestamp;
 use std::collections::HashSet;
 
@@ -24,19 +23,7 @@ impl ApplyRetention {
         history: &PlanHistory,
         now: Timestamp,
     ) -> Result<ApplyRetentionResponse, Failure> {
-        let mut answer = ApplyRetentionResponse {
-            plan_id: Some(history.plan_id.clone()),
-            finished: true,
-            wait_until: now,
-            ..ApplyRetentionResponse::default()
-        };
-        let mut findings = Findings::default();
-        let decided = decide(history, &findings, now)?;
-        let gone = self.find_gone(history, &decided).await?;
-        answer.gone_resources = name_gone(&gone, NAMED);
-        if history.expire_gone_resources {
-            findings.expirable = gone.iter().map(|last| last.number).collect();
-        }
+        let (mut answer, mut findings) = self.begin(history, NAMED, now).await?;
         let mut unexamined = HashSet::new();
         let mut snapshots = 0;
         let candidates: Vec<usize> = decide(history, &findings, now)?.going().collect();

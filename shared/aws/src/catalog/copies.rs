@@ -3,6 +3,7 @@
 
 use super::{CONCURRENCY, Catalog, item, key, parse, string, value, was_done};
 use crate::failure::Failure;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use holdfast_core::copying::{Copier, CopyJob, CopyKey, CopyState, SnapshotCopy};
 use holdfast_core::ids::{RecoveryPointId, SnapshotId};
@@ -80,14 +81,7 @@ impl Catalog {
     /// The call failed.
     pub async fn create_copy_job(&self, job: &CopyJob) -> Result<bool, Failure> {
         let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item(
-                job.recovery_point_id.as_str(),
-                &job_sk(&job.destination),
-                job,
-            )?))
+            .put_copy_job(job)?
             .condition_expression("attribute_not_exists(pk)");
         was_done(put.send().await, || {
             format!(
@@ -105,14 +99,7 @@ impl Catalog {
         let read = job.revision;
         job.revision += 1;
         let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item(
-                job.recovery_point_id.as_str(),
-                &job_sk(&job.destination),
-                job,
-            )?))
+            .put_copy_job(job)?
             .condition_expression("revision = :read")
             .expression_attribute_values(":read", value("revision", &read)?);
         was_done(put.send().await, || {
@@ -121,6 +108,15 @@ impl Catalog {
                 job.recovery_point_id, job.destination
             )
         })
+    }
+
+    fn put_copy_job(&self, job: &CopyJob) -> Result<PutItemFluentBuilder, Failure> {
+        let item = item(job.recovery_point_id.as_str(), &job_sk(&job.destination), job)?;
+        Ok(self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item)))
     }
 
     /// Writes the records of snapshots that are to be copied; those that are there stay as they are.
