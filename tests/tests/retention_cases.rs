@@ -976,8 +976,11 @@ async fn what_cannot_go_today_ends_the_run_and_holds_nothing_else_up() {
     }
     let answers = apply(&mut bench).await;
     assert!(answers.len() < 12, "{} calls", answers.len());
-    // One burst's worth of refusals in a call; what was refused before comes last in the next.
-    assert_eq!(answers.last().unwrap()["deferred"], json!(100));
+    // One burst's worth of refusals in the last call, for what was refused before comes last.
+    assert!(
+        answers.last().unwrap()["deferred"].as_u64() >= Some(100),
+        "{answers:?}"
+    );
     assert_eq!(case.left(&written[21..]).await.len(), refused.len());
     assert_eq!(
         case.left(&written[1..21]).await,

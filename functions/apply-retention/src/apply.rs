@@ -2,7 +2,7 @@
 //!
 //! First the points that are on their way out already, then as many of those that nothing keeps as the bucket of
 //! `DeleteSnapshot` holds: looked up, decided about again, and their intents written before the first is touched. Always
-//! the oldest first.
+//! the oldest first; and last of all what could not go before.
 
 use crate::ApplyRetention;
 use crate::{count, decide};
@@ -76,20 +76,18 @@ impl ApplyRetention {
         }
 
         let mut round = Round::new();
-        let mut leaving: Vec<(&KnownPoint, &Retirement)> = history
-            .points
-            .iter()
-            .rev()
-            .filter_map(|point| Some((point, point.retirement.as_ref()?)))
-            .collect();
-        // What could not go before comes last.
-        leaving.sort_by_key(|(_, retirement)| !retirement.deferred.is_empty());
-        self.let_go(history, &leaving, &mut round, now).await?;
+        let leaving = history.points.iter().rev();
+        let leaving = leaving.filter_map(|point| Some((point, point.retirement.as_ref()?)));
+        // What could not go before must not keep the bucket from what can: it comes last.
+        let (stuck, begun): (Vec<_>, Vec<_>) =
+            leaving.partition(|(_, retirement)| !retirement.deferred.is_empty());
+        self.let_go(history, &begun, &mut round, now).await?;
         if round.is_spent() {
             round.open |= decide(history, &findings, now)?.going().next().is_some();
         } else {
             self.retire(history, &mut findings, &mut round, now).await?;
         }
+        self.let_go(history, &stuck, &mut round, now).await?;
         let decided = decide(history, &findings, now)?;
         if !round.is_spent() {
             self.archive(history, &decided, &mut round, now).await?;
