@@ -265,6 +265,30 @@ pub async fn apply(bench: &mut Bench<'_>) -> Vec<Value> {
     panic!("retention goes on for ever: {:?}", answers.last());
 }
 
+/// What a dry run of the plan called `nightly` answers.
+///
+/// # Panics
+/// If apply-retention fails.
+pub async fn dry_run(bench: &mut Bench<'_>) -> Value {
+    let request = json!({"action": "apply", "plan_id": "nightly", "dry_run": true});
+    bench
+        .invoke("apply-retention", request)
+        .await
+        .expect("apply-retention")
+}
+
+/// The row of a recovery point in the answer of a dry run.
+///
+/// # Panics
+/// If it has none.
+#[must_use]
+pub fn row<'a>(answer: &'a Value, point: &Written) -> &'a Value {
+    let rows = answer["points"].as_array().expect("the points of a dry run");
+    rows.iter()
+        .find(|row| row["recovery_point_id"] == point.id.as_str())
+        .expect("a row of this recovery point")
+}
+
 /// The state machine that applies retention to every plan, with the function's name in place of its ARN.
 ///
 /// # Panics

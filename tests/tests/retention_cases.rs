@@ -16,8 +16,8 @@ use holdfast_tests::application::{Encryption, blocks, start_instance};
 use holdfast_tests::audit::audit;
 use holdfast_tests::killer::KillSwitch;
 use holdfast_tests::retention::{
-    Draft, Written, apply, audit_retention, daily, instance, plan, retention_machine, still_there, whole,
-    write_points,
+    Draft, Written, apply, audit_retention, daily, dry_run, instance, plan, retention_machine, row,
+    still_there, whole, write_points,
 };
 use holdfast_tests::vault::Vault;
 use holdfast_tests::workflow::{Bench, Repeat, start_of_time};
@@ -76,19 +76,6 @@ impl Case {
             .unwrap();
         image.image_id().unwrap().to_owned()
     }
-}
-
-async fn dry_run(bench: &mut Bench<'_>) -> Value {
-    let request = json!({"action": "apply", "plan_id": "nightly", "dry_run": true});
-    bench.invoke("apply-retention", request).await.unwrap()
-}
-
-/// The row of a recovery point in a dry run.
-fn row<'a>(answer: &'a Value, point: &Written) -> &'a Value {
-    let rows = answer["points"].as_array().unwrap();
-    rows.iter()
-        .find(|row| row["recovery_point_id"] == point.id.as_str())
-        .unwrap()
 }
 
 fn reasons(row: &Value) -> Vec<&str> {

@@ -15,7 +15,8 @@ use holdfast_tests::account::{Account, Stack};
 use holdfast_tests::application::{Encryption, start_instance};
 use holdfast_tests::killer::KillSwitch;
 use holdfast_tests::retention::{
-    Draft, Written, apply, daily, instance, plan, retention_of, still_there, whole, write_replicas,
+    Draft, Written, apply, daily, dry_run, instance, plan, retention_of, row, still_there, whole,
+    write_replicas,
 };
 use holdfast_tests::simulator::Simulator;
 use holdfast_tests::vault::Vault;
@@ -73,18 +74,6 @@ impl Case {
             .await
             .unwrap();
     }
-}
-
-async fn dry_run(bench: &mut Bench<'_>) -> Value {
-    let request = json!({"action": "apply", "plan_id": "nightly", "dry_run": true});
-    bench.invoke("apply-retention", request).await.unwrap()
-}
-
-fn row<'a>(answer: &'a Value, point: &Written) -> &'a Value {
-    let rows = answer["points"].as_array().unwrap();
-    rows.iter()
-        .find(|row| row["recovery_point_id"] == point.id.as_str())
-        .unwrap()
 }
 
 fn reason(row: &Value) -> &str {
