@@ -257,3 +257,25 @@ def test_refuses_page_sizes_and_tokens_that_do_not_fit(world: World) -> None:
         world.ec2.describe_volumes(MaxResults=4)
     with refused(("InvalidPaginationToken", "InvalidNextToken", "InvalidParameterValue"), "token"):
         world.ec2.describe_volumes(MaxResults=5, NextToken="nonsense")
+
+
+def test_a_volume_can_be_shared_by_instances(world: World) -> None:
+    first, second = world.scene(2)
+    shared = world.volume(4, VolumeType="io2", Iops=100, MultiAttachEnabled=True)
+    for instance_id in (first, second):
+        world.ec2.attach_volume(VolumeId=shared, InstanceId=instance_id, Device="/dev/sdh")
+    with refused("VolumeInUse", shared):
+        world.ec2.attach_volume(VolumeId=shared, InstanceId=first, Device="/dev/sdi")
+    (found,) = world.ec2.describe_volumes(VolumeIds=[shared])["Volumes"]
+    assert {attachment["InstanceId"] for attachment in found["Attachments"]} == {first, second}
+    for instance_id in (first, second):
+        assert "/dev/sdh" in by_device(world.instance(instance_id))
+    with refused("MissingParameter", "InstanceId"):
+        world.ec2.detach_volume(VolumeId=shared)
+    world.ec2.detach_volume(VolumeId=shared, InstanceId=second)
+    with refused("InvalidAttachment.NotFound", shared):
+        world.ec2.detach_volume(VolumeId=shared, InstanceId=second)
+    world.ec2.terminate_instances(InstanceIds=[first])
+    assert world.ec2.describe_volumes(VolumeIds=[shared])["Volumes"][0]["State"] == "available"
+    with refused("InvalidParameterCombination", "Multi-Attach"):
+        world.volume(4, VolumeType="gp3", MultiAttachEnabled=True)

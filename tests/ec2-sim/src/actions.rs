@@ -7,11 +7,17 @@ mod create_snapshots;
 pub(crate) mod delete_snapshot;
 mod describe_images;
 mod describe_instances;
-mod describe_network;
+mod describe_interfaces;
 mod describe_snapshots;
+mod describe_status;
 mod image_states;
 mod instance_attribute;
-pub(crate) mod instance_states;
+mod instance_states;
+mod instance_types;
+mod interface_spec;
+mod interfaces;
+mod key_pairs;
+mod launch_image;
 mod launch_template_data;
 mod lock_snapshot;
 pub(crate) mod lookup;
@@ -20,9 +26,12 @@ pub(crate) mod outside;
 pub(crate) mod parameters;
 mod places;
 mod register_image;
+mod replace_root;
 pub(crate) mod run_instances;
+mod security_groups;
 mod share_snapshot;
 mod snapshot_tier;
+mod subnets;
 pub(crate) mod tag_resources;
 mod volumes;
 
@@ -67,14 +76,24 @@ pub(crate) fn handler(action: &str) -> Option<Handler> {
     Some(match action {
         "AllocateAddress" => addresses::allocate,
         "AssociateAddress" => addresses::associate,
+        "AttachNetworkInterface" => interfaces::attach,
         "AttachVolume" => attach_volume::attach,
         "CopySnapshot" => copy_snapshot::copy,
         "CreateImage" => register_image::create_from_instance,
+        "CreateKeyPair" => key_pairs::create,
+        "CreateNetworkInterface" => interfaces::create,
+        "CreateReplaceRootVolumeTask" => replace_root::create,
+        "CreateSecurityGroup" => security_groups::create,
         "CreateSnapshot" => create_snapshots::create_one,
         "CreateSnapshots" => create_snapshots::create_set,
+        "CreateSubnet" => subnets::create,
         "CreateTags" => tag_resources::create,
         "CreateVolume" => volumes::create,
+        "DeleteKeyPair" => key_pairs::delete,
+        "DeleteNetworkInterface" => interfaces::delete,
+        "DeleteSecurityGroup" => security_groups::delete,
         "DeleteSnapshot" => delete_snapshot::delete,
+        "DeleteSubnet" => subnets::delete,
         "DeleteTags" => tag_resources::delete,
         "DeleteVolume" => volumes::delete,
         "DeregisterImage" => image_states::deregister,
@@ -82,27 +101,36 @@ pub(crate) fn handler(action: &str) -> Option<Handler> {
         "DescribeAvailabilityZones" => places::describe_zones,
         "DescribeImages" => describe_images::describe,
         "DescribeInstanceAttribute" => instance_attribute::describe,
+        "DescribeInstanceStatus" => describe_status::describe,
+        "DescribeInstanceTypes" => instance_types::describe,
         "DescribeInstances" => describe_instances::describe,
+        "DescribeKeyPairs" => key_pairs::describe,
         "DescribeLockedSnapshots" => lock_snapshot::describe,
-        "DescribeNetworkInterfaces" => describe_network::describe_interfaces,
+        "DescribeNetworkInterfaces" => describe_interfaces::describe,
         "DescribeRegions" => places::describe_regions,
-        "DescribeSecurityGroups" => describe_network::describe_groups,
+        "DescribeReplaceRootVolumeTasks" => replace_root::describe,
+        "DescribeSecurityGroups" => security_groups::describe,
         "DescribeSnapshotAttribute" => share_snapshot::describe,
         "DescribeSnapshotTierStatus" => snapshot_tier::describe,
         "DescribeSnapshots" => describe_snapshots::describe,
-        "DescribeSubnets" => describe_network::describe_subnets,
+        "DescribeSubnets" => subnets::describe,
         "DescribeTags" => tag_resources::describe,
         "DescribeVolumes" => volumes::describe,
-        "DescribeVpcs" => describe_network::describe_vpcs,
+        "DescribeVpcs" => subnets::describe_vpcs,
+        "DetachNetworkInterface" => interfaces::detach,
         "DetachVolume" => attach_volume::detach,
         "DisableImage" => image_states::disable,
+        "DisassociateAddress" => addresses::disassociate,
         "EnableImage" => image_states::enable,
         "GetLaunchTemplateData" => launch_template_data::get,
+        "ImportKeyPair" => key_pairs::import,
         "LockSnapshot" => lock_snapshot::lock,
         "ModifyInstanceAttribute" => instance_attribute::modify,
+        "ModifyNetworkInterfaceAttribute" => interfaces::modify,
         "ModifySnapshotAttribute" => share_snapshot::modify,
         "ModifySnapshotTier" => snapshot_tier::modify,
         "RegisterImage" => register_image::register,
+        "ReleaseAddress" => addresses::release,
         "ResetSnapshotAttribute" => share_snapshot::reset,
         "RestoreSnapshotTier" => snapshot_tier::restore,
         "RunInstances" => run_instances::run,

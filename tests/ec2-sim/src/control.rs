@@ -2,6 +2,8 @@
 //!
 //! Every route takes `?account=` and `?region=`. A request that cannot be done answers 400 or 404 with a reason.
 
+mod guest;
+mod images;
 mod instances;
 mod keys;
 mod scene;
@@ -39,8 +41,14 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/tags", get(world::tags).post(world::force_tags))
         .route("/scene", post(scene::make_instances))
         .route("/scene/snapshots", post(scene::make_snapshots))
+        .route("/guest/answers", post(guest::answer))
+        .route("/guest/commands", post(guest::send))
+        .route("/guest/commands/{id}/{instance}", get(guest::look))
+        .route("/images", post(images::plant))
+        .route("/instances/impair", post(instances::impair))
         .route("/instances/vanish", post(instances::vanish))
         .route("/keys", get(keys::list).post(keys::set))
+        .route("/replace-root/fail", post(instances::fail_replacement))
         .route("/snapshots", get(snapshots::list))
         .route("/snapshots/complete", post(snapshots::complete))
         .route("/snapshots/fail", post(snapshots::fail))

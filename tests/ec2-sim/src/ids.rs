@@ -84,11 +84,23 @@ resource_id!(
     "eipassoc"
 );
 
+impl ImageId {
+    /// The id that a test gives to an image.
+    pub(crate) fn given(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 impl VolumeId {
     /// What AWS answers as the volume of a snapshot that was made of none.
     pub(crate) fn none() -> Self {
         Self("vol-ffffffff".to_owned())
     }
+}
+
+/// A new id of a kind that has no type of its own.
+pub(crate) fn next_id(prefix: &str, source: &IdSource) -> String {
+    format!("{prefix}-0{:016x}", source.next())
 }
 
 /// Whether text has the form of an id with this prefix, such as `i-`.

@@ -92,6 +92,16 @@ where
     })
 }
 
+/// As [`find`], when nothing hides resources.
+pub(crate) fn find_in<'a, R: Filterable>(
+    all: &'a BTreeMap<&str, R>,
+    params: &Params,
+    rules: &DescribeRules,
+    view: View<'_>,
+) -> Result<Found<'a, R>, Ec2Error> {
+    find(all, params, rules, view, |_| true)
+}
+
 fn named<'a, K, R>(
     all: &'a BTreeMap<K, R>,
     ids: &[&str],

@@ -134,7 +134,19 @@ impl Params {
 
     /// The values that are ids of resources, each once, for the log of calls.
     pub(crate) fn resource_ids(&self) -> Vec<String> {
-        const PREFIXES: [&str; 6] = ["i-", "vol-", "snap-", "ami-", "eni-", "eipalloc-"];
+        const PREFIXES: [&str; 11] = [
+            "i-",
+            "vol-",
+            "snap-",
+            "ami-",
+            "eni-",
+            "eni-attach-",
+            "eipalloc-",
+            "eipassoc-",
+            "subnet-",
+            "sg-",
+            "replacevol-",
+        ];
         let ids: BTreeSet<&String> = self
             .values
             .values()

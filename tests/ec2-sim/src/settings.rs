@@ -9,7 +9,7 @@ use crate::random::{SplitMix, fingerprint};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
-    /// How long a new snapshot is missing from describes.
+    /// How long a new snapshot, image, instance, volume or interface is missing from describes.
     pub(crate) visibility_delay_seconds: f64,
     /// How long any snapshot takes, at least.
     pub(crate) snapshot_base_seconds: f64,
@@ -37,6 +37,10 @@ pub(crate) struct Settings {
     pub(crate) call_latency_ms: u64,
     /// How long an instance is pending, stopping or shutting down.
     pub(crate) instance_transition_seconds: f64,
+    /// How long the status checks take after each start.
+    pub(crate) status_check_seconds: f64,
+    /// How long the replacement of a root volume takes.
+    pub(crate) replace_root_seconds: f64,
 }
 
 impl Default for Settings {
@@ -56,6 +60,8 @@ impl Default for Settings {
             archive_seconds: 30.0,
             call_latency_ms: 0,
             instance_transition_seconds: 0.0,
+            status_check_seconds: 0.0,
+            replace_root_seconds: 0.0,
         }
     }
 }
@@ -82,6 +88,14 @@ impl Settings {
 
     pub(crate) fn instance_transition(&self) -> SignedDuration {
         seconds(self.instance_transition_seconds)
+    }
+
+    pub(crate) fn status_check(&self) -> SignedDuration {
+        seconds(self.status_check_seconds)
+    }
+
+    pub(crate) fn replace_root(&self) -> SignedDuration {
+        seconds(self.replace_root_seconds)
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Bucket {
 
 /// The bucket of an EC2 call.
 ///
-/// The three big describes have a smaller bucket for calls with neither a filter nor paging. Ids
+/// The big describes have a smaller bucket for calls with neither a filter nor paging. Ids
 /// alone count as neither: that is how AWS words it.
 pub(crate) fn ec2_bucket(action: &str, params: &Params) -> Bucket {
     let narrow = |rate| Bucket {
@@ -48,11 +48,16 @@ pub(crate) fn ec2_bucket(action: &str, params: &Params) -> Bucket {
         | "DeleteSnapshot"
         | "CreateVolume"
         | "DeregisterImage"
+        | "CreateNetworkInterface"
+        | "DeleteNetworkInterface"
+        | "AttachNetworkInterface"
+        | "DetachNetworkInterface"
+        | "ModifyNetworkInterfaceAttribute"
         | "ModifySnapshotAttribute"
         | "StopInstances"
         | "TerminateInstances" => narrow(rate(100.0, 5.0)),
         "CreateTags" | "DeleteTags" => narrow(rate(100.0, 10.0)),
-        "DescribeSnapshots" | "DescribeVolumes" | "DescribeInstances"
+        "DescribeSnapshots" | "DescribeVolumes" | "DescribeInstances" | "DescribeInstanceStatus"
             if !params.has_prefix("Filter.")
                 && params.text("MaxResults").is_none()
                 && params.text("NextToken").is_none() =>
@@ -144,6 +149,20 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         assert_eq!(taken(&mut buckets, "RunInstances", now, 10), 5);
         assert_eq!(taken(&mut buckets, "StartInstances", now, 10), 5);
+    }
+
+    #[test]
+    fn has_a_wider_bucket_for_interfaces_than_for_most_of_what_a_restore_calls() {
+        let of = |action| ec2_bucket(action, &Params::default()).rate;
+        assert_eq!(of("CreateNetworkInterface"), rate(100.0, 5.0));
+        for action in [
+            "AttachVolume",
+            "RegisterImage",
+            "CreateImage",
+            "CreateReplaceRootVolumeTask",
+        ] {
+            assert_eq!(of(action), rate(50.0, 5.0), "{action}");
+        }
     }
 
     #[test]

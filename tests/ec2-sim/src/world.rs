@@ -1,13 +1,24 @@
 //! What an account holds: regions with resources in them, a clock, settings, faults, buckets, a log.
 
+pub(crate) mod address;
+pub(crate) mod billing;
 pub(crate) mod copies;
+pub(crate) mod guest;
+pub(crate) mod health;
 pub(crate) mod image;
 pub(crate) mod instance;
+pub(crate) mod instance_type;
+pub(crate) mod interface;
+pub(crate) mod key_pair;
 pub(crate) mod launch;
 pub(crate) mod network;
+pub(crate) mod root_replacement;
+pub(crate) mod security_group;
 pub(crate) mod sharing;
 pub(crate) mod snapshot;
 pub(crate) mod snapshot_lock;
+pub(crate) mod subnet;
+pub(crate) mod termination;
 pub(crate) mod tier;
 pub(crate) mod volume;
 
@@ -28,10 +39,16 @@ use crate::random::IdSource;
 use crate::settings::Settings;
 use crate::throttle::Buckets;
 
+use self::address::Address;
 use self::copies::Copies;
+use self::guest::Guests;
+use self::health::Impairment;
 use self::image::Image;
 use self::instance::Instance;
-use self::network::{Address, Interface, Network};
+use self::interface::Interface;
+use self::key_pair::KeyPairs;
+use self::network::Network;
+use self::root_replacement::RootReplacements;
 use self::snapshot::{Planned, Snapshot};
 use self::volume::Volume;
 
@@ -64,6 +81,8 @@ pub(crate) struct Region {
     pub(crate) name: String,
     pub(crate) network: Network,
     pub(crate) instances: BTreeMap<InstanceId, Instance>,
+    /// Those that are on their way to their end.
+    pub(crate) ending: BTreeSet<String>,
     pub(crate) volumes: BTreeMap<VolumeId, Volume>,
     pub(crate) snapshots: BTreeMap<SnapshotId, Snapshot>,
     /// Deleted ones, without their content, for tests to look at.
@@ -78,6 +97,11 @@ pub(crate) struct Region {
     pub(crate) keys: Keys,
     pub(crate) interfaces: BTreeMap<InterfaceId, Interface>,
     pub(crate) addresses: BTreeMap<AllocationId, Address>,
+    pub(crate) key_pairs: KeyPairs,
+    pub(crate) root_replacements: RootReplacements,
+    /// What a test has in store for the next instance.
+    pub(crate) next_impairment: Option<Impairment>,
+    pub(crate) guests: Guests,
     pub(crate) buckets: Buckets,
     pub(crate) client_tokens: BTreeMap<(TokenUse, String), TokenRecord>,
 }
@@ -86,6 +110,8 @@ pub(crate) struct Region {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TokenUse {
     RunInstances,
+    CreateNetworkInterface,
+    ReplaceRootVolume,
     CreateVolume,
     StartSnapshot,
 }
@@ -159,6 +185,8 @@ impl Account {
         let region = regions
             .entry(region.to_owned())
             .or_insert_with(|| Region::new(region, id));
+        region.settle_replacements(now);
+        region.settle_terminations(now);
         Scope {
             now,
             account: id,
@@ -176,6 +204,7 @@ impl Region {
             name: name.to_owned(),
             network: Network::new(name, account),
             instances: BTreeMap::new(),
+            ending: BTreeSet::new(),
             volumes: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             deleted_snapshots: Vec::new(),
@@ -186,6 +215,10 @@ impl Region {
             keys: Keys::default(),
             interfaces: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            key_pairs: KeyPairs::default(),
+            root_replacements: RootReplacements::default(),
+            next_impairment: None,
+            guests: Guests::default(),
             buckets: Buckets::default(),
             client_tokens: BTreeMap::new(),
         }

@@ -41,15 +41,14 @@ fn write(image: &Image, scope: &Scope<'_>, xml: &mut Xml) {
         .text("imageState", state.word())
         .text("imageOwnerId", &image.owner)
         .text("creationDate", iso(image.created_at))
-        .text("isPublic", false)
+        .text("isPublic", image.owner != scope.account)
         .text("imageType", "machine")
         .text("name", &image.name)
         .text("rootDeviceType", "ebs")
         .text("rootDeviceName", &image.root_device)
         .text("hypervisor", "xen")
-        .text("platformDetails", "Linux/UNIX")
-        .text("usageOperation", "RunInstances")
         .maybe("sourceInstanceId", image.instance.as_ref());
+    image.billing.write(xml);
     image.settings.write_fields(xml);
     xml.list("blockDeviceMapping", &image.devices, |xml, device| {
         write_device(device, scope, xml);

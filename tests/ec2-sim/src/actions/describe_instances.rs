@@ -8,17 +8,20 @@ use crate::clock::iso;
 use crate::error::Ec2Error;
 use crate::page::find;
 use crate::params::Params;
+use crate::world::address::public_dns;
 use crate::world::instance::{Instance, InstanceState};
-use crate::world::network::{Interface, public_dns};
 use crate::xml::Xml;
 
 use super::Scope;
-use super::describe_network::{write_groups, write_interface_attachment, write_private_addresses};
+use super::describe_interfaces::{write_groups, write_of_instance};
 use super::instance_states::write_state;
 use super::lookup::INSTANCES;
 
+/// What an instance has of its image and does not show.
+const NOT_SHOWN: &[&str] = &["ImdsSupport"];
+
 pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
-    let visible = |instance: &Instance| instance.is_visible(scope.now);
+    let visible = |instance: &Instance| instance.is_visible(scope.now) && instance.is_listed(scope.now);
     let found = find(&scope.region.instances, params, &INSTANCES, scope.view(), visible)?;
     let mut reservations: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
     for instance in found.resources {
@@ -68,7 +71,6 @@ fn write(instance: &Instance, state: InstanceState, scope: &Scope<'_>, xml: &mut
     xml.text("reason", instance.transition_reason().unwrap_or_default())
         .maybe("keyName", launch.key_name.as_ref())
         .text("amiLaunchIndex", instance.launch_index)
-        .block("productCodes", |_| {})
         .text("instanceType", &launch.instance_type)
         .text("launchTime", iso(instance.launched_at))
         .maybe("kernelId", launch.kernel.as_ref())
@@ -77,12 +79,12 @@ fn write(instance: &Instance, state: InstanceState, scope: &Scope<'_>, xml: &mut
     xml.block("monitoring", |xml| {
         xml.text("state", if launch.monitoring { "enabled" } else { "disabled" });
     });
-    xml.text("architecture", launch.architecture())
-        .text("rootDeviceType", "ebs")
+    instance.hardware.without(NOT_SHOWN).write_fields(xml);
+    instance.billing.write(xml);
+    xml.text("rootDeviceType", "ebs")
         .text("rootDeviceName", &instance.root_device);
     write_devices(instance, scope, xml);
-    xml.text("virtualizationType", "hvm")
-        .text("clientToken", launch.client_token.as_deref().unwrap_or_default());
+    xml.text("clientToken", launch.client_token.as_deref().unwrap_or_default());
     instance.tags.write(xml);
     xml.text("hypervisor", "xen");
     write_network(instance, scope, xml);
@@ -91,8 +93,7 @@ fn write(instance: &Instance, state: InstanceState, scope: &Scope<'_>, xml: &mut
             xml.text("arn", &profile.arn).text("id", &profile.id);
         });
     }
-    xml.text("ebsOptimized", launch.ebs_optimized)
-        .text("enaSupport", true);
+    xml.text("ebsOptimized", launch.ebs_optimized);
     if launch.is_spot() {
         xml.text("instanceLifecycle", "spot");
     }
@@ -111,10 +112,8 @@ fn write(instance: &Instance, state: InstanceState, scope: &Scope<'_>, xml: &mut
     launch.private_dns.write("privateDnsNameOptions", xml);
     launch.maintenance.write("maintenanceOptions", xml);
     launch.network_performance.write("networkPerformanceOptions", xml);
-    xml.text("platformDetails", "Linux/UNIX")
-        .text("usageOperation", "RunInstances")
-        .text("usageOperationUpdateTime", iso(instance.launched_at))
-        .text("currentInstanceBootMode", "legacy-bios");
+    xml.text("usageOperationUpdateTime", iso(instance.launched_at))
+        .text("currentInstanceBootMode", instance.current_boot_mode());
 }
 
 /// The EBS devices, as an instance and its attribute show them.
@@ -149,6 +148,7 @@ fn write_addresses(instance: &Instance, scope: &Scope<'_>, xml: &mut Xml) {
         )
         .text("privateIpAddress", primary.address)
         .maybe("ipAddress", public)
+        .maybe("ipv6Address", primary.more.ipv6.first())
         .text("subnetId", &primary.subnet)
         .text("vpcId", &scope.region.network.vpc.id)
         .text("sourceDestCheck", primary.source_dest_check);
@@ -156,25 +156,8 @@ fn write_addresses(instance: &Instance, scope: &Scope<'_>, xml: &mut Xml) {
 }
 
 fn write_network(instance: &Instance, scope: &Scope<'_>, xml: &mut Xml) {
-    xml.list(
-        "networkInterfaceSet",
-        instance.interfaces(scope.region),
-        |xml, interface: &Interface| {
-            xml.text("networkInterfaceId", &interface.id)
-                .text("subnetId", &interface.subnet)
-                .text("vpcId", &scope.region.network.vpc.id)
-                .text("description", &interface.description)
-                .text("ownerId", scope.account)
-                .text("status", interface.status())
-                .text("macAddress", &interface.mac)
-                .text("privateIpAddress", interface.address)
-                .text("sourceDestCheck", interface.source_dest_check)
-                .text("interfaceType", "interface");
-            write_groups(&interface.groups, scope, xml);
-            if let Some(attachment) = &interface.attachment {
-                write_interface_attachment(attachment, xml);
-            }
-            write_private_addresses(interface, scope, xml);
-        },
-    );
+    let interfaces = instance.interfaces(scope.region);
+    xml.list("networkInterfaceSet", interfaces, |xml, interface| {
+        write_of_instance(interface, scope, xml);
+    });
 }

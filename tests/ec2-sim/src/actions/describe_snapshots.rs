@@ -18,6 +18,7 @@ pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec
     let restorers = accounts(params, "RestorableBy", scope.account);
     let visible = |snapshot: &Snapshot| {
         snapshot.is_visible(scope.now)
+            && is_own_or_shared(snapshot, scope)
             && (owners.is_empty() || owners.contains(&snapshot.owner.as_str()))
             && (restorers.is_empty() || restorers.iter().any(|account| can_restore(account, snapshot)))
     };
@@ -44,6 +45,11 @@ pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec
     });
     xml.maybe("nextToken", found.next_token);
     Ok(xml)
+}
+
+/// The snapshots of an image that belongs to others are there for its instances only.
+fn is_own_or_shared(snapshot: &Snapshot, scope: &Scope<'_>) -> bool {
+    snapshot.owner == scope.account || !scope.region.snapshots.contains_key(&snapshot.id)
 }
 
 /// Whether an account, or everyone for `all`, can make volumes of a snapshot.

@@ -3,11 +3,13 @@
 use crate::error::Ec2Error;
 use crate::params::Params;
 use crate::world::instance::InstanceState;
+use crate::world::launch::set_usual_cpu;
 use crate::xml::Xml;
 
 use super::Scope;
 use super::describe_instances::write_devices;
-use super::describe_network::write_groups;
+use super::describe_interfaces::write_groups;
+use super::interfaces::check_single;
 
 pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
     let attribute = params.required("Attribute")?;
@@ -24,7 +26,7 @@ pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec
         "disableApiStop" => value(Some(launch.protection.stop.to_string())),
         "disableApiTermination" => value(Some(launch.protection.termination.to_string())),
         "ebsOptimized" => value(Some(launch.ebs_optimized.to_string())),
-        "enaSupport" => value(Some("true".to_owned())),
+        "enaSupport" => value(instance.hardware.get("EnaSupport").map(str::to_owned)),
         "instanceInitiatedShutdownBehavior" => value(Some(launch.shutdown.to_string())),
         "instanceType" => value(Some(launch.instance_type.clone())),
         "kernel" => value(launch.kernel.clone()),
@@ -34,7 +36,7 @@ pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec
             let primary = instance.primary_interface(scope.region);
             value(primary.map(|interface| interface.source_dest_check.to_string()));
         }
-        "sriovNetSupport" => value(None),
+        "sriovNetSupport" => value(instance.hardware.get("SriovNetSupport").map(str::to_owned)),
         "userData" => value(launch.user_data.clone()),
         "blockDeviceMapping" => write_devices(instance, scope, &mut xml),
         "enclaveOptions" => launch.enclave.write("enclaveOptions", &mut xml),
@@ -44,13 +46,24 @@ pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec
                 .map(|interface| interface.groups.as_slice());
             write_groups(groups.unwrap_or_default(), scope, &mut xml);
         }
-        "productCodes" => {
-            xml.block("productCodes", |_| {});
-        }
+        "productCodes" => instance.billing.write_codes(&mut xml),
         unknown => return Err(unknown_attribute(unknown)),
     }
     Ok(xml)
 }
+
+/// What a call can change, one at a time.
+const ATTRIBUTES: &[&str] = &[
+    "BlockDeviceMapping",
+    "DisableApiStop",
+    "DisableApiTermination",
+    "EbsOptimized",
+    "GroupId",
+    "InstanceInitiatedShutdownBehavior",
+    "InstanceType",
+    "SourceDestCheck",
+    "UserData",
+];
 
 fn unknown_attribute(attribute: &str) -> Ec2Error {
     Ec2Error::invalid_value(format!(
@@ -64,6 +77,7 @@ pub(super) fn modify(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2E
     scope.check_groups(params.list("GroupId"))?;
     let devices = read_devices(scope, id, params)?;
     let given = Given(params);
+    check_single(ATTRIBUTES.iter().map(|name| (*name, given.names(name, params))))?;
     let changed = given.any_of(&["InstanceType", "UserData", "EbsOptimized"]);
     if let Some(attribute) = changed.filter(|_| !is_stopped) {
         return Err(Ec2Error::new(
@@ -84,6 +98,12 @@ pub(super) fn modify(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2E
             ))
         })?),
     };
+    let groups = params.list("GroupId");
+    let interface = if check.is_some() || !groups.is_empty() {
+        Some(scope.only_interface(id)?.id.clone())
+    } else {
+        None
+    };
     let instance = scope.instance_mut(id)?;
     let launch = &mut instance.launch;
     launch.protection.stop = stop.unwrap_or(launch.protection.stop);
@@ -92,20 +112,19 @@ pub(super) fn modify(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2E
     launch.shutdown = shutdown.unwrap_or(launch.shutdown);
     if let Some(kind) = given.text("InstanceType") {
         kind.clone_into(&mut launch.instance_type);
+        set_usual_cpu(&mut launch.cpu, kind);
     }
     if let Some(data) = given.text("UserData") {
         launch.user_data = Some(data.to_owned()).filter(|data| !data.is_empty());
     }
-    let interface = instance.interfaces.first().cloned();
     if let Some(interface) = interface.and_then(|id| scope.region.interfaces.get_mut(&id)) {
         interface.source_dest_check = check.unwrap_or(interface.source_dest_check);
-        let groups = params.list("GroupId");
         if !groups.is_empty() {
             interface.groups = groups.into_iter().map(str::to_owned).collect();
         }
     }
     for (volume, flag) in devices {
-        if let Some(attachment) = scope.volume_mut(&volume)?.attachment.as_mut() {
+        if let Some(attachment) = scope.volume_mut(&volume)?.attachment_to_mut(id) {
             attachment.delete_on_termination = flag;
         }
     }
@@ -127,6 +146,16 @@ fn read_devices(scope: &Scope<'_>, id: &str, params: &Params) -> Result<Vec<(Str
                 format!("No device is currently mapped at {device}"),
             )
         })?;
+        let named = mapping.text("Ebs.VolumeId");
+        if named.is_some_and(|named| named != volume.id.as_str()) {
+            return Err(Ec2Error::new(
+                "InvalidInstanceAttributeValue",
+                format!(
+                    "The volume {} is not attached at {device}",
+                    named.unwrap_or_default()
+                ),
+            ));
+        }
         if let Some(flag) = mapping.flag("Ebs.DeleteOnTermination")? {
             read.push((volume.id.to_string(), flag));
         }
@@ -156,6 +185,11 @@ impl<'a> Given<'a> {
             .into_iter()
             .collect();
         named.flag(name)
+    }
+
+    /// Whether the call says something of an attribute.
+    fn names(&self, name: &str, params: &Params) -> bool {
+        self.text(name).is_some() || params.has_prefix(&format!("{name}."))
     }
 
     fn any_of(&self, names: &[&'static str]) -> Option<&'static str> {

@@ -1,22 +1,36 @@
 //! `StartInstances`, `StopInstances` and `TerminateInstances`.
 
 use crate::error::Ec2Error;
-use crate::ids::InstanceId;
 use crate::params::Params;
 use crate::world::instance::{Instance, InstanceState, Lifecycle, Steady};
 use crate::xml::Xml;
 
 use super::Scope;
+use super::replace_root::no_root;
 
 pub(super) fn start(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
-    change(scope, params, Steady::Running, |instance, state| match state {
-        InstanceState::Stopped | InstanceState::Running | InstanceState::Pending => Ok(()),
-        _ => Err(wrong_state(instance, "started")),
-    })
+    change(
+        scope,
+        params,
+        Steady::Running,
+        |scope, instance, state| match state {
+            InstanceState::Stopped if instance.root_volume(scope.region).is_none() => Err(no_root(instance)),
+            InstanceState::Stopped | InstanceState::Running | InstanceState::Pending => Ok(()),
+            _ => Err(wrong_state(instance, "started")),
+        },
+    )
 }
 
 pub(super) fn stop(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
-    change(scope, params, Steady::Stopped, |instance, state| match state {
+    change(scope, params, Steady::Stopped, |_, instance, state| match state {
+        _ if instance.launch.is_one_time_spot() => Err(Ec2Error::new(
+            "UnsupportedOperation",
+            format!(
+                "You can't stop the Spot Instance '{}' because it is associated with a one-time Spot Instance \
+                 request. You can only stop Spot Instances associated with persistent Spot Instance requests.",
+                instance.id
+            ),
+        )),
         InstanceState::Running | InstanceState::Stopping | InstanceState::Stopped => check_protection(
             instance.launch.protection.stop,
             instance,
@@ -28,13 +42,13 @@ pub(super) fn stop(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Err
 }
 
 pub(super) fn terminate(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
-    let xml = change(scope, params, Steady::Terminated, |instance, _| {
+    let xml = change(scope, params, Steady::Terminated, |_, instance, _| {
         let protected = instance.launch.protection.termination;
         check_protection(protected, instance, "terminated", "disableApiTermination")
     })?;
-    for id in params.list("InstanceId") {
-        release(scope, id);
-    }
+    let ending = params.list("InstanceId").into_iter().map(str::to_owned);
+    scope.region.ending.extend(ending);
+    scope.region.settle_terminations(scope.now);
     Ok(xml)
 }
 
@@ -43,7 +57,7 @@ fn change(
     scope: &mut Scope<'_>,
     params: &Params,
     target: Steady,
-    check: impl Fn(&Instance, InstanceState) -> Result<(), Ec2Error>,
+    check: impl Fn(&Scope<'_>, &Instance, InstanceState) -> Result<(), Ec2Error>,
 ) -> Result<Xml, Ec2Error> {
     let ids = params.list("InstanceId");
     if ids.is_empty() {
@@ -52,7 +66,7 @@ fn change(
     let now = scope.now;
     for id in &ids {
         let instance = scope.instance(id)?;
-        check(instance, instance.state(now))?;
+        check(scope, instance, instance.state(now))?;
     }
     let transition = scope.settings.instance_transition();
     let mut changes = Vec::new();
@@ -102,55 +116,4 @@ fn check_protection(is_on: bool, instance: &Instance, verb: &str, attribute: &st
             instance.id
         ),
     ))
-}
-
-/// Deletes or detaches what a terminated instance had.
-pub(crate) fn release(scope: &mut Scope<'_>, instance: &str) {
-    let region = &mut *scope.region;
-    let Some(found) = region.instances.get_mut(instance) else {
-        return;
-    };
-    let (volumes, interfaces) = (
-        std::mem::take(&mut found.volumes),
-        std::mem::take(&mut found.interfaces),
-    );
-    let id: InstanceId = found.id.clone();
-    for volume in volumes {
-        let Some(entry) = region.volumes.get_mut(&volume) else {
-            continue;
-        };
-        if entry
-            .attachment
-            .take()
-            .is_some_and(|attachment| attachment.delete_on_termination)
-        {
-            region.volumes.remove(&volume);
-        }
-    }
-    for interface in interfaces {
-        let Some(entry) = region.interfaces.get_mut(&interface) else {
-            continue;
-        };
-        entry.lent_public = None;
-        if entry
-            .attachment
-            .take()
-            .is_some_and(|attachment| attachment.delete_on_termination)
-        {
-            if let Some(subnet) = region.network.subnet_mut(&entry.subnet) {
-                entry.addresses().for_each(|address| subnet.release(address));
-            }
-            region.interfaces.remove(&interface);
-        }
-    }
-    for address in region.addresses.values_mut() {
-        // An address belongs to its interface, and stays with one that is kept.
-        match &mut address.association {
-            Some(association) if !region.interfaces.contains_key(&association.interface) => {
-                address.association = None;
-            }
-            Some(association) if association.instance.as_ref() == Some(&id) => association.instance = None,
-            _ => {}
-        }
-    }
 }

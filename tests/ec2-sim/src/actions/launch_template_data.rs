@@ -3,7 +3,7 @@
 use crate::error::Ec2Error;
 use crate::params::Params;
 use crate::world::instance::Instance;
-use crate::world::network::Interface;
+use crate::world::interface::Interface;
 use crate::world::volume::{Attachment, Volume};
 use crate::xml::Xml;
 
@@ -114,10 +114,27 @@ fn write_interface(xml: &mut Xml, interface: &Interface) {
             attachment.map(|attachment| attachment.delete_on_termination),
         )
         .text("subnetId", &interface.subnet)
+        .maybe(
+            "networkCardIndex",
+            attachment.map(|attachment| attachment.card_index),
+        )
+        .text("interfaceType", &interface.kind)
         .text("associatePublicIpAddress", interface.lent_public.is_some())
         .texts("groupSet", "groupId", &interface.groups);
     xml.list("privateIpAddressesSet", interface.addresses(), |xml, address| {
         xml.text("privateIpAddress", address)
             .text("primary", address == interface.address);
     });
+    let more = &interface.more;
+    xml.list("ipv6AddressesSet", &more.ipv6, |xml, address| {
+        xml.text("ipv6Address", address);
+    });
+    xml.list("ipv4PrefixSet", &more.prefixes, |xml, first| {
+        xml.text("ipv4Prefix", format!("{first}/28"));
+    });
+    xml.list("ipv6PrefixSet", &more.prefixes6, |xml, first| {
+        xml.text("ipv6Prefix", format!("{first}/80"));
+    });
+    xml.maybe("primaryIpv6", more.has_primary_ipv6.then_some(true));
+    interface.tracking.write("connectionTrackingSpecification", xml);
 }

@@ -1,92 +1,19 @@
-//! The network interfaces of a new instance.
+//! Network interfaces that a call makes, and those of a new instance.
 
 use std::net::Ipv4Addr;
 
+use crate::clock::after;
 use crate::error::Ec2Error;
 use crate::ids::{InstanceId, InterfaceAttachmentId, InterfaceId};
-use crate::params::Params;
 use crate::tags::Tags;
-use crate::world::network::{Interface, InterfaceAttachment, Subnet};
+use crate::world::interface::{Interface, InterfaceAttachment, MoreAddresses};
+use crate::world::subnet::{Subnet, prefix_of};
 
 use super::Scope;
 use super::addresses::interface_not_found;
-use super::describe_network::group_not_found;
-use super::run_instances::subnet_not_found;
-
-/// What a call says about one interface.
-#[derive(Debug, Clone, Default)]
-pub(super) struct InterfaceSpec {
-    /// An interface that exists, to be attached as it is.
-    pub(super) existing: Option<String>,
-    pub(super) subnet: Option<String>,
-    device_index: u32,
-    description: String,
-    pub(super) groups: Vec<String>,
-    primary: Option<Ipv4Addr>,
-    secondary: Vec<Ipv4Addr>,
-    secondary_count: u32,
-    public: Option<bool>,
-    delete_on_termination: bool,
-}
-
-impl InterfaceSpec {
-    /// The interfaces that a call lists, or the one that its own parameters describe.
-    pub(super) fn read_all(params: &Params) -> Result<Vec<Self>, Ec2Error> {
-        let listed = params.structs("NetworkInterface");
-        if listed.is_empty() {
-            return Ok(vec![Self {
-                subnet: params.owned("SubnetId"),
-                groups: owned_list(params, "SecurityGroupId"),
-                primary: params.parsed("PrivateIpAddress")?,
-                delete_on_termination: true,
-                ..Self::default()
-            }]);
-        }
-        if params.text("SubnetId").is_some() || params.has_prefix("SecurityGroupId.") {
-            return Err(Ec2Error::invalid_combination(
-                "Network interfaces and an instance-level subnet ID or security groups may not be specified on \
-                 the same request",
-            ));
-        }
-        listed.iter().map(Self::read).collect()
-    }
-
-    fn read(params: &Params) -> Result<Self, Ec2Error> {
-        let mut primary = params.parsed("PrivateIpAddress")?;
-        let mut secondary = Vec::new();
-        for address in params.structs("PrivateIpAddresses") {
-            let parsed = address
-                .parsed("PrivateIpAddress")?
-                .ok_or_else(|| Ec2Error::missing("PrivateIpAddress"))?;
-            if address.flag("Primary")?.unwrap_or_default() {
-                primary = Some(parsed);
-            } else {
-                secondary.push(parsed);
-            }
-        }
-        let existing = params.owned("NetworkInterfaceId");
-        Ok(Self {
-            subnet: params.owned("SubnetId"),
-            device_index: params
-                .parsed("DeviceIndex")?
-                .ok_or_else(|| Ec2Error::missing("DeviceIndex"))?,
-            description: params.owned("Description").unwrap_or_default(),
-            groups: owned_list(params, "SecurityGroupId"),
-            primary,
-            secondary,
-            secondary_count: params
-                .parsed("SecondaryPrivateIpAddressCount")?
-                .unwrap_or_default(),
-            public: params.flag("AssociatePublicIpAddress")?,
-            delete_on_termination: params.flag("DeleteOnTermination")?.unwrap_or(existing.is_none()),
-            existing,
-        })
-    }
-}
-
-fn owned_list(params: &Params, name: &str) -> Vec<String> {
-    params.list(name).into_iter().map(str::to_owned).collect()
-}
+use super::interface_spec::{InterfaceSpec, Wanted};
+use super::security_groups::group_not_found;
+use super::subnets::subnet_not_found;
 
 /// Makes interfaces that are not in the region yet, or takes ones that are. Addresses are taken; a failure gives them
 /// back.
@@ -99,10 +26,15 @@ pub(super) fn new_interfaces(
 ) -> Result<Vec<Interface>, Ec2Error> {
     let mut made: Vec<Interface> = Vec::new();
     for spec in specs {
-        let interface = match &spec.existing {
-            Some(id) => scope.free_interface(id).cloned(),
+        let interface = if let Some(id) = &spec.existing {
+            scope.free_interface(id).cloned()
+        } else {
+            let id = spec.subnet.as_deref().unwrap_or(subnet);
             // A default subnet lends a public address to a launch with one interface.
-            None => new_interface(scope, spec, subnet, tags, specs.len() == 1),
+            let found = scope.region.network.subnet(id);
+            let is_default = found.is_some_and(|found| found.is_default);
+            let lends = spec.public.unwrap_or(specs.len() == 1 && is_default);
+            new_interface(scope, spec, id, tags, lends)
         };
         match interface {
             Ok(mut interface) => {
@@ -110,6 +42,7 @@ pub(super) fn new_interfaces(
                     id: InterfaceAttachmentId::next(scope.ids),
                     instance: instance.clone(),
                     device_index: spec.device_index,
+                    card_index: spec.card_index,
                     attached_at: scope.now,
                     delete_on_termination: spec.delete_on_termination,
                 });
@@ -131,124 +64,181 @@ pub(super) fn give_addresses_back(scope: &mut Scope<'_>, interfaces: &[Interface
             continue;
         }
         if let Some(subnet) = scope.region.network.subnet_mut(&interface.subnet) {
-            interface.addresses().for_each(|address| subnet.release(address));
+            interface.give_back(subnet);
         }
     }
 }
 
-fn new_interface(
+/// Makes an interface that is not in the region yet; its addresses are taken.
+pub(super) fn new_interface(
     scope: &mut Scope<'_>,
     spec: &InterfaceSpec,
     subnet: &str,
     tags: &Tags,
     lend_public: bool,
 ) -> Result<Interface, Ec2Error> {
-    let default_group = scope.region.network.group.id.clone();
-    let id = spec.subnet.as_deref().unwrap_or(subnet);
-    let subnet = scope
+    let default_group = scope.region.network.default_group();
+    let found = scope
         .region
         .network
-        .subnet_mut(id)
-        .ok_or_else(|| subnet_not_found(id))?;
-    let mut addresses = take_addresses(subnet, spec)?;
-    let more_addresses = addresses.split_off(1);
+        .subnet_mut(subnet)
+        .ok_or_else(|| subnet_not_found(subnet))?;
+    let (address, more) = take_addresses(found, &spec.wanted)?;
     let number = scope.ids.next().to_be_bytes();
     Ok(Interface {
         id: InterfaceId::next(scope.ids),
-        subnet: id.to_owned(),
-        zone: subnet.zone.clone(),
-        address: addresses[0],
-        more_addresses,
+        subnet: subnet.to_owned(),
+        zone: found.zone.clone(),
+        address,
+        more,
         mac: format!(
             "0a:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}",
             number[0], number[1], number[2], number[3], number[4]
         ),
+        kind: spec.kind.clone(),
         description: spec.description.clone(),
         groups: if spec.groups.is_empty() {
-            vec![default_group]
+            default_group.into_iter().collect()
         } else {
             spec.groups.clone()
         },
         source_dest_check: true,
-        lent_public: spec
-            .public
-            .unwrap_or(lend_public)
-            .then(|| lent_address(scope.ids.next())),
+        tracking: spec.tracking.clone(),
+        lent_public: lend_public.then(|| lent_address(scope.ids.next())),
         attachment: None,
         tags: tags.clone(),
+        visible_at: after(scope.now, scope.settings.visibility_delay()),
     })
 }
 
 impl Scope<'_> {
+    /// An interface, seen by describes or not.
+    pub(super) fn interface(&self, id: &str) -> Result<&Interface, Ec2Error> {
+        let interface = self.region.interfaces.get(id);
+        interface.ok_or_else(|| interface_not_found(&[id]))
+    }
+
+    /// The interface that a call means which names its instance instead.
+    pub(super) fn only_interface(&self, instance: &str) -> Result<&Interface, Ec2Error> {
+        let mut interfaces = self.instance(instance)?.interfaces(self.region);
+        let message = match (interfaces.next(), interfaces.next()) {
+            (Some(interface), None) => return Ok(interface),
+            (None, _) => format!("The instance '{instance}' has no network interface"),
+            (Some(_), Some(_)) => format!(
+                "There are multiple interfaces attached to instance '{instance}'. Please specify an interface ID for \
+                 the operation instead."
+            ),
+        };
+        Err(Ec2Error::new("InvalidInstanceID", message))
+    }
+
     /// An interface that is not attached.
     pub(super) fn free_interface(&self, id: &str) -> Result<&Interface, Ec2Error> {
-        let interface = self.region.interfaces.get(id);
-        let interface = interface.ok_or_else(|| interface_not_found(&[id]))?;
+        let interface = self.interface(id)?;
         if interface.attachment.is_some() {
-            return Err(Ec2Error::new(
-                "InvalidNetworkInterface.InUse",
-                format!("Interface: [{id}] in use."),
-            ));
+            return Err(interface_in_use(id));
         }
         Ok(interface)
     }
 
     /// Refuses security groups that are not there.
     pub(super) fn check_groups<'a>(&self, groups: impl IntoIterator<Item = &'a str>) -> Result<(), Ec2Error> {
-        let known = &self.region.network.group.id;
-        match groups.into_iter().find(|group| group != known) {
+        let network = &self.region.network;
+        match groups.into_iter().find(|group| network.group(group).is_none()) {
             None => Ok(()),
             Some(unknown) => Err(group_not_found(unknown)),
         }
     }
 }
 
-/// The primary address first; nothing is taken when one of them cannot be had.
-fn take_addresses(subnet: &mut Subnet, spec: &InterfaceSpec) -> Result<Vec<Ipv4Addr>, Ec2Error> {
-    let wanted: Vec<Ipv4Addr> = spec.primary.iter().chain(&spec.secondary).copied().collect();
-    let mut taken = Vec::new();
-    let mut failure = None;
-    for address in wanted {
-        if !subnet.holds(address) {
-            failure = Some(Ec2Error::invalid_value(format!(
-                "Address {address} does not fall within the subnet's address range"
-            )));
-        } else if subnet.take(address) {
-            taken.push(address);
-            continue;
-        } else {
-            failure = Some(Ec2Error::new(
-                "InvalidIPAddress.InUse",
-                format!("Address {address} is in use."),
-            ));
-        }
-        break;
-    }
-    let any = u32::from(spec.primary.is_none()) + spec.secondary_count;
-    for _ in 0..any {
-        match subnet.take_any() {
-            // The first free address is the primary one when none was asked for.
-            Some(address) if spec.primary.is_none() && taken.len() == spec.secondary.len() => {
-                taken.insert(0, address);
-            }
-            Some(address) => taken.push(address),
-            None => {
-                failure = Some(Ec2Error::new(
-                    "InsufficientFreeAddressesInSubnet",
-                    "There are not enough free addresses in the subnet.",
-                ));
-            }
-        }
-    }
-    match failure {
-        None => Ok(taken),
-        Some(error) => {
-            for address in taken {
-                subnet.release(address);
-            }
+pub(super) fn interface_in_use(id: &str) -> Ec2Error {
+    Ec2Error::new(
+        "InvalidNetworkInterface.InUse",
+        format!("Interface: [{id}] in use."),
+    )
+}
+
+/// The primary address and the others; nothing is taken when one of them cannot be had.
+fn take_addresses(subnet: &mut Subnet, wanted: &Wanted) -> Result<(Ipv4Addr, MoreAddresses), Ec2Error> {
+    let mut more = MoreAddresses::default();
+    match take_all(subnet, wanted, &mut more) {
+        Ok(primary) => Ok((primary, more)),
+        Err(error) => {
+            more.give_back(subnet);
             Err(error)
         }
     }
+}
+
+/// Takes what is named before anything that is free: the first free address is the primary one if none was named.
+fn take_all(subnet: &mut Subnet, wanted: &Wanted, more: &mut MoreAddresses) -> Result<Ipv4Addr, Ec2Error> {
+    // The primary address is kept among the others until all are taken, for a failure to give it back.
+    for address in wanted.primary.iter().chain(&wanted.secondary) {
+        check(subnet.holds(*address), address)?;
+        free(subnet.take(*address), address)?;
+        more.secondary.push(*address);
+    }
+    for first in &wanted.prefixes {
+        check(subnet.holds_prefix(*first), first)?;
+        free(subnet.take_prefix(*first), first)?;
+        more.prefixes.push(*first);
+    }
+    for address in &wanted.ipv6 {
+        check(subnet.holds6(*address), address)?;
+        free(subnet.take6(*address), address)?;
+        more.ipv6.push(*address);
+    }
+    for first in &wanted.prefixes6 {
+        check(subnet.holds6(*first) && prefix_of(*first) == *first, first)?;
+        free(subnet.take_prefix6(*first), first)?;
+        more.prefixes6.push(*first);
+    }
+    let any = u32::from(wanted.primary.is_none()) + wanted.secondary_count;
+    for number in 0..any {
+        let address = subnet.take_any().ok_or_else(is_full)?;
+        if number == 0 && wanted.primary.is_none() {
+            more.secondary.insert(0, address);
+        } else {
+            more.secondary.push(address);
+        }
+    }
+    for _ in 0..wanted.prefix_count {
+        more.prefixes.push(subnet.take_any_prefix().ok_or_else(is_full)?);
+    }
+    for _ in 0..wanted.ipv6_count {
+        more.ipv6.push(subnet.take_any6());
+    }
+    for _ in 0..wanted.prefix6_count {
+        more.prefixes6.push(subnet.take_any_prefix6());
+    }
+    more.has_primary_ipv6 = wanted.has_primary_ipv6;
+    Ok(more.secondary.remove(0))
+}
+
+fn is_full() -> Ec2Error {
+    Ec2Error::new(
+        "InsufficientFreeAddressesInSubnet",
+        "There are not enough free addresses in the subnet.",
+    )
+}
+
+fn check(is_inside: bool, address: impl std::fmt::Display) -> Result<(), Ec2Error> {
+    if is_inside {
+        return Ok(());
+    }
+    Err(Ec2Error::invalid_value(format!(
+        "Address {address} does not fall within the subnet's address range"
+    )))
+}
+
+fn free(was_free: bool, address: impl std::fmt::Display) -> Result<(), Ec2Error> {
+    if was_free {
+        return Ok(());
+    }
+    Err(Ec2Error::new(
+        "InvalidIPAddress.InUse",
+        format!("Address {address} is in use."),
+    ))
 }
 
 /// An address that looks public; nothing answers there.

@@ -28,6 +28,7 @@ const RUN_INSTANCES: &[&str] = &[
     "DisableApiStop",
     "DisableApiTermination",
     "EbsOptimized",
+    "EnablePrimaryIpv6",
     "EnclaveOptions",
     "HibernationOptions",
     "IamInstanceProfile",
@@ -35,6 +36,8 @@ const RUN_INSTANCES: &[&str] = &[
     "InstanceInitiatedShutdownBehavior",
     "InstanceMarketOptions",
     "InstanceType",
+    "Ipv6Address",
+    "Ipv6AddressCount",
     "KernelId",
     "KeyName",
     "LicenseSpecification",
@@ -68,6 +71,15 @@ const KNOWN: &[(&str, &[&str])] = &[
             "PrivateIpAddress",
         ],
     ),
+    (
+        "AttachNetworkInterface",
+        &[
+            "DeviceIndex",
+            "InstanceId",
+            "NetworkCardIndex",
+            "NetworkInterfaceId",
+        ],
+    ),
     ("AttachVolume", &["Device", "InstanceId", "VolumeId"]),
     (
         "CopySnapshot",
@@ -93,6 +105,48 @@ const KNOWN: &[(&str, &[&str])] = &[
             "TagSpecification",
         ],
     ),
+    (
+        "CreateKeyPair",
+        &["KeyFormat", "KeyName", "KeyType", "TagSpecification"],
+    ),
+    (
+        "CreateNetworkInterface",
+        &[
+            "ClientToken",
+            "ConnectionTrackingSpecification",
+            "Description",
+            "EnablePrimaryIpv6",
+            "InterfaceType",
+            "Ipv4Prefix",
+            "Ipv4PrefixCount",
+            "Ipv6AddressCount",
+            "Ipv6Addresses",
+            "Ipv6Prefix",
+            "Ipv6PrefixCount",
+            "PrivateIpAddress",
+            "PrivateIpAddresses",
+            "SecondaryPrivateIpAddressCount",
+            "SecurityGroupId",
+            "SubnetId",
+            "TagSpecification",
+        ],
+    ),
+    (
+        "CreateReplaceRootVolumeTask",
+        &[
+            "ClientToken",
+            "DeleteReplacedRootVolume",
+            "ImageId",
+            "InstanceId",
+            "SnapshotId",
+            "TagSpecification",
+            "VolumeInitializationRate",
+        ],
+    ),
+    (
+        "CreateSecurityGroup",
+        &["GroupDescription", "GroupName", "TagSpecification", "VpcId"],
+    ),
     ("CreateSnapshot", &["Description", "TagSpecification", "VolumeId"]),
     (
         "CreateSnapshots",
@@ -101,6 +155,16 @@ const KNOWN: &[(&str, &[&str])] = &[
             "Description",
             "InstanceSpecification",
             "TagSpecification",
+        ],
+    ),
+    (
+        "CreateSubnet",
+        &[
+            "AvailabilityZone",
+            "AvailabilityZoneId",
+            "CidrBlock",
+            "TagSpecification",
+            "VpcId",
         ],
     ),
     ("CreateTags", &["ResourceId", "Tag"]),
@@ -121,7 +185,11 @@ const KNOWN: &[(&str, &[&str])] = &[
             "VolumeType",
         ],
     ),
+    ("DeleteKeyPair", &["KeyName", "KeyPairId"]),
+    ("DeleteNetworkInterface", &["NetworkInterfaceId"]),
+    ("DeleteSecurityGroup", &["GroupId", "GroupName"]),
     ("DeleteSnapshot", &["SnapshotId"]),
+    ("DeleteSubnet", &["SubnetId"]),
     ("DeleteTags", &["ResourceId", "Tag"]),
     ("DeleteVolume", &["VolumeId"]),
     ("DeregisterImage", &["DeleteAssociatedSnapshots", "ImageId"]),
@@ -141,8 +209,26 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
     ("DescribeInstanceAttribute", &["Attribute", "InstanceId"]),
     (
+        "DescribeInstanceStatus",
+        &[
+            "Filter",
+            "IncludeAllInstances",
+            "InstanceId",
+            "MaxResults",
+            "NextToken",
+        ],
+    ),
+    (
+        "DescribeInstanceTypes",
+        &["Filter", "InstanceType", "MaxResults", "NextToken"],
+    ),
+    (
         "DescribeInstances",
         &["Filter", "InstanceId", "MaxResults", "NextToken"],
+    ),
+    (
+        "DescribeKeyPairs",
+        &["Filter", "IncludePublicKey", "KeyName", "KeyPairId"],
     ),
     (
         "DescribeLockedSnapshots",
@@ -154,8 +240,12 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
     ("DescribeRegions", &["AllRegions", "Filter", "RegionName"]),
     (
+        "DescribeReplaceRootVolumeTasks",
+        &["Filter", "MaxResults", "NextToken", "ReplaceRootVolumeTaskId"],
+    ),
+    (
         "DescribeSecurityGroups",
-        &["Filter", "GroupId", "MaxResults", "NextToken"],
+        &["Filter", "GroupId", "GroupName", "MaxResults", "NextToken"],
     ),
     ("DescribeSnapshotAttribute", &["Attribute", "SnapshotId"]),
     (
@@ -183,10 +273,16 @@ const KNOWN: &[(&str, &[&str])] = &[
         &["Filter", "MaxResults", "NextToken", "VolumeId"],
     ),
     ("DescribeVpcs", &["Filter", "MaxResults", "NextToken", "VpcId"]),
+    ("DetachNetworkInterface", &["AttachmentId", "Force"]),
     ("DetachVolume", &["Device", "InstanceId", "VolumeId"]),
     ("DisableImage", &["ImageId"]),
+    ("DisassociateAddress", &["AssociationId"]),
     ("EnableImage", &["ImageId"]),
     ("GetLaunchTemplateData", &["InstanceId"]),
+    (
+        "ImportKeyPair",
+        &["KeyName", "PublicKeyMaterial", "TagSpecification"],
+    ),
     (
         "LockSnapshot",
         &[
@@ -212,6 +308,16 @@ const KNOWN: &[(&str, &[&str])] = &[
             "SourceDestCheck",
             "UserData",
             "Value",
+        ],
+    ),
+    (
+        "ModifyNetworkInterfaceAttribute",
+        &[
+            "Attachment",
+            "Description",
+            "NetworkInterfaceId",
+            "SecurityGroupId",
+            "SourceDestCheck",
         ],
     ),
     (
@@ -245,6 +351,7 @@ const KNOWN: &[(&str, &[&str])] = &[
             "VirtualizationType",
         ],
     ),
+    ("ReleaseAddress", &["AllocationId"]),
     ("ResetSnapshotAttribute", &["Attribute", "SnapshotId"]),
     (
         "RestoreSnapshotTier",

@@ -7,7 +7,7 @@ use crate::filter::{Filterable, Values, View};
 use crate::page::{DescribeRules, find};
 use crate::params::Params;
 use crate::tags::Tags;
-use crate::world::network::Subnet;
+use crate::world::subnet::Subnet;
 use crate::xml::Xml;
 
 use super::Scope;
@@ -107,8 +107,7 @@ pub(super) fn describe_zones(scope: &mut Scope<'_>, params: &Params) -> Result<X
         )));
     }
     let zones = network
-        .subnets
-        .iter()
+        .zones()
         .filter(|subnet| names.is_empty() || names.contains(&subnet.zone.as_str()));
     let mut xml = Xml::new();
     xml.list("availabilityZoneInfo", zones, |xml, subnet: &Subnet| {

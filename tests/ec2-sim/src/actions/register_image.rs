@@ -5,6 +5,7 @@ use crate::error::Ec2Error;
 use crate::ids::{ImageId, InstanceId};
 use crate::params::Params;
 use crate::tags::Tags;
+use crate::world::billing::Billing;
 use crate::world::image::{Image, SETTINGS};
 use crate::world::launch::{DeviceSpec, EbsSpec, Options};
 use crate::world::snapshot::Snapshot;
@@ -68,10 +69,7 @@ pub(super) fn create_from_instance(scope: &mut Scope<'_>, params: &Params) -> Re
         .map(|(volume, _)| volume)
         .collect();
     check_limits(scope, &volumes)?;
-    let mut settings = Options::default();
-    settings.set("Architecture", instance.launch.architecture());
-    settings.set("VirtualizationType", "hvm");
-    settings.set("EnaSupport", "true");
+    let mut settings = instance.hardware.clone();
     if let Some(description) = params.text("Description") {
         settings.set("Description", description);
     }
@@ -80,13 +78,17 @@ pub(super) fn create_from_instance(scope: &mut Scope<'_>, params: &Params) -> Re
         tags: snapshot_tags.clone(),
     });
     let starts: Vec<Start> = starts.collect();
-    let devices: Vec<DeviceSpec> = volumes.iter().filter_map(|volume| as_device(volume)).collect();
+    let devices: Vec<DeviceSpec> = volumes
+        .iter()
+        .filter_map(|volume| as_device(volume, &instance.id))
+        .collect();
     let image = Image {
         name,
         root_device: instance.root_device.clone(),
         settings,
         tags,
         instance: Some(instance.id.clone()),
+        billing: instance.billing.clone(),
         ..new_image(scope)
     };
     let description = format!(
@@ -114,6 +116,7 @@ fn new_image(scope: &Scope<'_>) -> Image {
         name: String::new(),
         root_device: String::new(),
         settings: Options::default(),
+        billing: Billing::default(),
         devices: Vec::new(),
         tags: Tags::default(),
         created_at: scope.now,
@@ -204,8 +207,8 @@ fn settle(scope: &Scope<'_>, device: &mut DeviceSpec, is_root: bool) -> Result<(
 }
 
 /// An attached volume as a device that an image describes, without a snapshot yet.
-fn as_device(volume: &Volume) -> Option<DeviceSpec> {
-    let attachment = volume.attachment.as_ref()?;
+fn as_device(volume: &Volume, instance: &InstanceId) -> Option<DeviceSpec> {
+    let attachment = volume.attachment_to(instance.as_str())?;
     // gp2 volumes have IOPS that nobody may ask for.
     let iops = volume.iops.filter(|_| volume.kind != VolumeType::Gp2);
     Some(DeviceSpec {

@@ -2,22 +2,30 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
+use crate::clock::after;
 use crate::error::Ec2Error;
 use crate::ids::{InstanceId, ReservationId, VolumeId};
 use crate::params::Params;
 use crate::tags::Tags;
 use crate::world::TokenUse;
-use crate::world::image::{Image, ImageState};
+use crate::world::billing::Billing;
 use crate::world::instance::{Instance, InstanceState, Lifecycle, Steady};
-use crate::world::launch::{DeviceSpec, EbsSpec, Launch};
-use crate::world::network::Interface;
+use crate::world::interface::Interface;
+use crate::world::launch::{DeviceSpec, EbsSpec, Launch, Options};
+use crate::world::subnet::Subnet;
 use crate::world::volume::{Attachment, Volume, VolumeType};
 use crate::xml::Xml;
 
 use super::Scope;
 use super::describe_instances::write_reservation;
-use super::lookup::image_unavailable;
-use super::new_interfaces::{InterfaceSpec, give_addresses_back, new_interfaces};
+use super::instance_types::check_interfaces;
+use super::interface_spec::InterfaceSpec;
+use super::key_pairs::key_pair_not_found;
+use super::launch_image::{check_root, hardware_of, launchable_image, over_image};
+use super::new_interfaces::{give_addresses_back, new_interfaces};
+use super::subnets::subnet_not_found;
 use super::volumes::{new_volume, remember, replay};
 
 /// Every image that nobody registered has its root device under this name.
@@ -37,6 +45,8 @@ struct Request {
     subnet: String,
     zone: String,
     root_device: String,
+    hardware: Options,
+    billing: Billing,
 }
 
 struct EbsDevice {
@@ -121,33 +131,20 @@ pub(crate) fn launch(scope: &mut Scope<'_>, params: &Params) -> Result<Vec<Insta
 impl Request {
     fn read(scope: &Scope<'_>, params: &Params) -> Result<Self, Ec2Error> {
         let interfaces = InterfaceSpec::read_all(params)?;
-        for spec in &interfaces {
-            scope.check_groups(spec.groups.iter().map(String::as_str))?;
+        let subnet = read_subnet(scope, params, &interfaces)?;
+        if let Some(name) = params.text("KeyName")
+            && !scope.region.key_pairs.is_there(name)
+        {
+            return Err(key_pair_not_found(name));
         }
-        let existing = interfaces.iter().find_map(|spec| spec.existing.as_deref());
-        if existing.is_some() && params.text("MaxCount") != Some("1") {
-            return Err(Ec2Error::invalid_combination(
-                "A network interface can be attached to one instance only.",
-            ));
-        }
-        let existing = existing.map(|id| scope.free_interface(id)).transpose()?;
-        let network = &scope.region.network;
-        let named = params
-            .text("SubnetId")
-            .or_else(|| interfaces.first().and_then(|first| first.subnet.as_deref()))
-            .or(existing.map(|interface| interface.subnet.as_str()));
-        let subnet = match (named, params.text("Placement.AvailabilityZone")) {
-            (Some(id), _) => network.subnet(id).ok_or_else(|| subnet_not_found(id))?,
-            (None, Some(zone)) => network
-                .subnet_of_zone(zone)
-                .ok_or_else(|| Ec2Error::invalid_value(format!("Invalid availability zone: [{zone}]")))?,
-            (None, None) => network
-                .subnets
-                .first()
-                .ok_or_else(|| subnet_not_found("default"))?,
-        };
         let image = launchable_image(scope, params.required("ImageId")?)?;
+        let mut launch = Launch::read(params, scope.account, &subnet.zone)?;
+        check_interfaces(&launch.instance_type, interfaces.len())?;
+        let hardware = hardware_of(image, &mut launch, params)?;
         let specs = DeviceSpec::read_all(params)?;
+        if let Some(image) = image {
+            check_root(image, &specs)?;
+        }
         let root_device = image.map_or(ROOT_DEVICE, |image| &image.root_device);
         let specs = match image {
             Some(image) => over_image(&image.devices, specs),
@@ -159,7 +156,7 @@ impl Request {
             .collect();
         let volume_tags = Tags::specified(params, "volume", TAGGABLE)?;
         Ok(Self {
-            launch: Launch::read(params, scope.account, &subnet.zone)?,
+            launch,
             devices: read_devices(specs, root_device, &volume_tags)?,
             host_disks,
             interfaces,
@@ -168,50 +165,62 @@ impl Request {
             subnet: subnet.id.clone(),
             zone: subnet.zone.clone(),
             root_device: root_device.to_owned(),
+            hardware,
+            billing: image.map(|image| image.billing.clone()).unwrap_or_default(),
         })
     }
 }
 
-pub(super) fn subnet_not_found(id: &str) -> Ec2Error {
-    Ec2Error::new(
-        "InvalidSubnetID.NotFound",
-        format!("The subnet ID '{id}' does not exist"),
-    )
-}
-
-/// The registered image with an id; none for an image that nobody registered, which every other `ami-…` is.
-fn launchable_image<'a>(scope: &'a Scope<'_>, id: &str) -> Result<Option<&'a Image>, Ec2Error> {
-    if !id.starts_with("ami-") {
-        return Err(Ec2Error::new(
-            "InvalidAMIID.Malformed",
-            format!("Invalid id: \"{id}\""),
-        ));
+/// The subnet of the first interface. All of them must be in its zone, and their groups and whatever exists be there.
+fn read_subnet<'a>(
+    scope: &'a Scope<'_>,
+    params: &Params,
+    interfaces: &[InterfaceSpec],
+) -> Result<&'a Subnet, Ec2Error> {
+    for spec in interfaces {
+        scope.check_groups(spec.groups.iter().map(String::as_str))?;
     }
-    if scope.region.deregistered_images.contains(id) {
-        return Err(image_unavailable(id));
-    }
-    let Some(image) = scope.region.images.get(id) else {
-        return Ok(None);
-    };
-    match image.state(scope.region, scope.now) {
-        ImageState::Available => Ok(Some(image)),
-        state => Err(Ec2Error::new(
-            "InvalidAMIID.Unavailable",
-            format!("The image ID '{id}' is in the '{}' state.", state.word()),
-        )),
-    }
-}
-
-/// An image's devices with what the call says about them, and the call's others.
-fn over_image(image: &[DeviceSpec], mut call: Vec<DeviceSpec>) -> Vec<DeviceSpec> {
-    for of_image in image {
-        match call.iter_mut().find(|spec| spec.device == of_image.device) {
-            None => call.push(of_image.clone()),
-            Some(spec) if spec.no_device || spec.virtual_name.is_some() => {}
-            Some(spec) => spec.ebs = spec.ebs.clone().or(&of_image.ebs),
+    let mut named = Vec::new();
+    for spec in interfaces {
+        if let Some(id) = &spec.existing {
+            if params.text("MaxCount") != Some("1") {
+                return Err(Ec2Error::invalid_combination(
+                    "A network interface can be attached to one instance only.",
+                ));
+            }
+            named.push((spec.place(), scope.free_interface(id)?.subnet.as_str()));
+        } else if let Some(id) = &spec.subnet {
+            named.push((spec.place(), id.as_str()));
         }
     }
-    call
+    named.sort_unstable();
+    let network = &scope.region.network;
+    let zone = params.text("Placement.AvailabilityZone");
+    let subnet = match (named.first(), zone) {
+        (Some((_, id)), _) => network.subnet(id).ok_or_else(|| subnet_not_found(id))?,
+        (None, Some(zone)) => network
+            .subnet_of_zone(zone)
+            .ok_or_else(|| Ec2Error::invalid_value(format!("Invalid availability zone: [{zone}]")))?,
+        (None, None) => network
+            .subnets
+            .first()
+            .ok_or_else(|| subnet_not_found("default"))?,
+    };
+    if let Some(zone) = zone.filter(|zone| *zone != subnet.zone) {
+        return Err(Ec2Error::invalid_value(format!(
+            "Value ({zone}) for parameter availabilityZone is invalid. Subnet '{}' is in the availability zone {}",
+            subnet.id, subnet.zone
+        )));
+    }
+    for (_, id) in named {
+        let other = network.subnet(id).ok_or_else(|| subnet_not_found(id))?;
+        if other.zone != subnet.zone {
+            return Err(Ec2Error::invalid_combination(
+                "All network interfaces must be in the same availability zone.",
+            ));
+        }
+    }
+    Ok(subnet)
 }
 
 /// The root device, with what the call says about it, and the other EBS devices.
@@ -265,7 +274,7 @@ fn new_instance(
     let mut volumes = Vec::new();
     for device in &request.devices {
         let mut volume = new_volume(scope, &device.spec, &request.zone, VolumeType::Gp2)?;
-        volume.attachment = Some(Attachment {
+        volume.attachments.push(Attachment {
             instance: id.clone(),
             device: device.name.clone(),
             attached_at: scope.now,
@@ -281,6 +290,11 @@ fn new_instance(
         &request.interface_tags,
     )?;
     let transition = scope.settings.instance_transition();
+    let launch_snapshot = volumes
+        .iter()
+        .zip(&request.devices)
+        .find(|(_, device)| device.name == request.root_device)
+        .and_then(|(volume, _)| volume.snapshot.clone());
     let instance = Instance {
         id,
         reservation: reservation.clone(),
@@ -298,6 +312,12 @@ fn new_instance(
         interfaces: interfaces.iter().map(|interface| interface.id.clone()).collect(),
         host_disks: request.host_disks.clone(),
         tags: request.instance_tags.clone(),
+        hardware: request.hardware.clone(),
+        billing: request.billing.clone(),
+        launch_snapshot,
+        impairment: scope.region.next_impairment.take().unwrap_or_default(),
+        rebooted_at: Timestamp::MIN,
+        visible_at: after(scope.now, scope.settings.visibility_delay()),
     };
     Ok(Made {
         instance,

@@ -95,6 +95,8 @@ pub(crate) fn tags_of<'a>(scope: &'a mut Scope<'_>, id: &str) -> Result<&'a mut 
         interfaces,
         addresses,
         images,
+        key_pairs,
+        root_replacements,
         ..
     } = &mut *scope.region;
     let found = match prefix {
@@ -105,10 +107,15 @@ pub(crate) fn tags_of<'a>(scope: &'a mut Scope<'_>, id: &str) -> Result<&'a mut 
                 .ok_or_else(|| interface_not_found(&[id]));
         }
         "ami" => images.get_mut(id).map(|found| &mut found.tags),
+        "replacevol" => root_replacements.tasks.get_mut(id).map(|found| &mut found.tags),
         "eipalloc" => addresses.get_mut(id).map(|found| &mut found.tags),
         "subnet" => network.subnet_mut(id).map(|found| &mut found.tags),
         "vpc" => (network.vpc.id == id).then_some(&mut network.vpc.tags),
-        "sg" => (network.group.id == id).then_some(&mut network.group.tags),
+        "sg" => network.group_mut(id).map(|found| &mut found.tags),
+        "key" => {
+            let mut made = key_pairs.made.values_mut();
+            made.find(|found| found.id == id).map(|found| &mut found.tags)
+        }
         _ => None,
     };
     found.ok_or_else(|| Ec2Error::new("InvalidID", format!("The ID '{id}' is not valid")))
@@ -168,12 +175,36 @@ pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec
         .images
         .values()
         .map(|found| (found.id.as_str(), "image", &found.tags));
+    let subnets = region
+        .network
+        .subnets
+        .iter()
+        .map(|found| (found.id.as_str(), "subnet", &found.tags));
+    let groups = region
+        .network
+        .groups
+        .iter()
+        .map(|found| (found.id.as_str(), "security-group", &found.tags));
+    let key_pairs = region
+        .key_pairs
+        .made
+        .values()
+        .map(|found| (found.id.as_str(), "key-pair", &found.tags));
+    let tasks = region
+        .root_replacements
+        .tasks
+        .values()
+        .map(|found| (found.id.as_str(), "replace-root-volume-task", &found.tags));
     for (resource, kind, tags) in instances
         .chain(images)
         .chain(volumes)
         .chain(snapshots)
         .chain(interfaces)
         .chain(addresses)
+        .chain(subnets)
+        .chain(groups)
+        .chain(key_pairs)
+        .chain(tasks)
     {
         for (key, value) in tags.iter() {
             let row = TagRow {

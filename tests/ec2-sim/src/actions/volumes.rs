@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::clock::iso;
+use crate::clock::{after, iso};
 use crate::content::Content;
 use crate::error::Ec2Error;
 use crate::ids::VolumeId;
@@ -54,7 +54,8 @@ pub(super) fn create(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2E
 }
 
 pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
-    let found = find(&scope.region.volumes, params, &VOLUMES, scope.view(), |_| true)?;
+    let visible = |volume: &Volume| scope.now >= volume.visible_at;
+    let found = find(&scope.region.volumes, params, &VOLUMES, scope.view(), visible)?;
     let mut xml = Xml::new();
     xml.list("volumeSet", found.resources, |xml, volume| {
         write(volume, volume.status(), xml);
@@ -65,7 +66,7 @@ pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec
 
 pub(super) fn delete(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
     let volume = scope.volume(params.required("VolumeId")?)?;
-    if let Some(attachment) = &volume.attachment {
+    if let Some(attachment) = volume.attachments.first() {
         return Err(Ec2Error::new(
             "VolumeInUse",
             format!(
@@ -120,8 +121,7 @@ fn read_zone(scope: &Scope<'_>, params: &Params) -> Result<String, Ec2Error> {
     let network = &scope.region.network;
     if let Some(id) = params.text("AvailabilityZoneId") {
         return network
-            .subnets
-            .iter()
+            .zones()
             .find(|subnet| subnet.zone_id == id)
             .map(|subnet| subnet.zone.clone())
             .ok_or_else(|| unknown_zone(id));
@@ -134,7 +134,7 @@ fn read_zone(scope: &Scope<'_>, params: &Params) -> Result<String, Ec2Error> {
     }
 }
 
-fn unknown_zone(zone: &str) -> Ec2Error {
+pub(super) fn unknown_zone(zone: &str) -> Ec2Error {
     Ec2Error::new(
         "InvalidZone.NotFound",
         format!("The zone '{zone}' does not exist."),
@@ -165,6 +165,11 @@ pub(super) fn new_volume(
         (None, None) => return Err(Ec2Error::missing("size/snapshot")),
     };
     let kind = spec.kind.unwrap_or(default_type);
+    if spec.multi_attach && !kind.takes_several() {
+        return Err(Ec2Error::invalid_combination(
+            "Multi-Attach is only supported for io1 and io2 volumes.",
+        ));
+    }
     let performance = Performance {
         kind,
         iops: spec.iops,
@@ -179,11 +184,13 @@ pub(super) fn new_volume(
         throughput: performance.throughput,
         key: key_of(scope, spec, source),
         snapshot: source.map(|source| source.id.clone()),
+        history: source.map(history_of).unwrap_or_default(),
         zone: zone.to_owned(),
         created_at: scope.now,
+        visible_at: after(scope.now, scope.settings.visibility_delay()),
         multi_attach: spec.multi_attach,
         tags: spec.tags.clone(),
-        attachment: None,
+        attachments: Vec::new(),
         content: source
             .map(|source| Content::clone(&source.content))
             .unwrap_or_default(),
@@ -191,6 +198,16 @@ pub(super) fn new_volume(
         pending: Vec::new(),
         planned: None,
     })
+}
+
+/// What a volume made of a snapshot comes from. A copy does not tell of its source.
+fn history_of(source: &Snapshot) -> BTreeSet<String> {
+    let volume = source.copy.is_none().then(|| source.volume.to_string());
+    volume
+        .into_iter()
+        .filter(|volume| volume != VolumeId::none().as_str())
+        .chain([source.id.to_string()])
+        .collect()
 }
 
 pub(super) fn usable_source<'a>(scope: &'a Scope<'_>, id: &str) -> Result<&'a Snapshot, Ec2Error> {
@@ -234,7 +251,7 @@ fn write(volume: &Volume, status: &str, xml: &mut Xml) {
         .text("availabilityZone", &volume.zone)
         .text("status", status)
         .text("createTime", iso(volume.created_at));
-    xml.list("attachmentSet", &volume.attachment, |xml, attachment| {
+    xml.list("attachmentSet", &volume.attachments, |xml, attachment| {
         write_attachment(volume, attachment, "attached", xml);
     });
     volume.tags.write(xml);

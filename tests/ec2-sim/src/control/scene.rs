@@ -70,8 +70,22 @@ pub(super) async fn make_instances(
 
 fn settle(scope: &mut Scope<'_>, id: &InstanceId, state: InstanceState) {
     let now = scope.now;
-    if let Some(instance) = scope.region.instances.get_mut(id) {
-        instance.lifecycle = Lifecycle::fixed(state, now);
+    let region = &mut *scope.region;
+    let Some(instance) = region.instances.get_mut(id) else {
+        return;
+    };
+    instance.lifecycle = Lifecycle::fixed(state, now);
+    // A scene has been there all along.
+    instance.visible_at = now;
+    for volume in &instance.volumes {
+        if let Some(volume) = region.volumes.get_mut(volume) {
+            volume.visible_at = now;
+        }
+    }
+    for interface in &instance.interfaces {
+        if let Some(interface) = region.interfaces.get_mut(interface) {
+            interface.visible_at = now;
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::filter::{Filterable, Values, View};
 use crate::ids::{ImageId, InstanceId};
 use crate::tags::Tags;
 use crate::world::Region;
+use crate::world::billing::{self, Billing};
 use crate::world::launch::{DeviceSpec, Fields, Options};
 use crate::world::snapshot::State;
 
@@ -33,6 +34,7 @@ pub(crate) struct Image {
     pub(crate) root_device: String,
     /// The settings of [`SETTINGS`] that it has.
     pub(crate) settings: Options,
+    pub(crate) billing: Billing,
     /// Those with a snapshot have size, type and what happens on termination settled.
     pub(crate) devices: Vec<DeviceSpec>,
     pub(crate) tags: Tags,
@@ -122,10 +124,15 @@ impl Filterable for Image {
         "is-public",
         "name",
         "owner-id",
+        "platform",
+        "platform-details",
+        "product-code",
+        "product-code.type",
         "root-device-name",
         "root-device-type",
         "source-instance-id",
         "state",
+        "usage-operation",
         "virtualization-type",
     ];
 
@@ -140,13 +147,14 @@ impl Filterable for Image {
             "description" => values.maybe(self.settings.get("Description")),
             "image-id" => values.text(self.id.as_str()),
             "image-type" => values.text("machine"),
-            "is-public" => values.text("false"),
+            "is-public" => values.shown(self.owner != view.account),
             "name" => values.text(&self.name),
             "owner-id" => values.text(&self.owner),
             "root-device-name" => values.text(&self.root_device),
             "root-device-type" => values.text("ebs"),
             "source-instance-id" => values.maybe(self.instance.as_ref().map(InstanceId::as_str)),
             "state" => values.text(self.state(view.region, view.now).word()),
+            filter if billing::FILTERS.contains(&filter) => self.billing.each_value(filter, values),
             "virtualization-type" => values.maybe(self.settings.get("VirtualizationType")),
             _ => self.devices.iter().for_each(|device| match filter {
                 "block-device-mapping.delete-on-termination" => {

@@ -4,11 +4,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::{after, iso};
 use crate::filter::{Filterable, Values, View};
-use crate::ids::{InstanceId, InterfaceId, ReservationId, VolumeId};
+use crate::ids::{InstanceId, InterfaceId, ReservationId, SnapshotId, VolumeId};
 use crate::tags::Tags;
 use crate::world::Region;
-use crate::world::launch::Launch;
-use crate::world::network::Interface;
+use crate::world::billing::{self, Billing};
+use crate::world::health::Impairment;
+use crate::world::interface::Interface;
+use crate::world::launch::{Launch, Options};
 use crate::world::volume::{Attachment, Volume};
 
 /// How long a terminated instance can still be seen.
@@ -32,6 +34,16 @@ pub(crate) struct Instance {
     /// Devices that are disks of the host, each with its virtual name.
     pub(crate) host_disks: Vec<(String, String)>,
     pub(crate) tags: Tags,
+    /// What its image says of it, such as its architecture and how it boots.
+    pub(crate) hardware: Options,
+    pub(crate) billing: Billing,
+    /// The snapshot that its first root volume was made of.
+    pub(crate) launch_snapshot: Option<SnapshotId>,
+    pub(crate) impairment: Impairment,
+    /// When its root volume was replaced last.
+    pub(crate) rebooted_at: Timestamp,
+    /// When describes begin to show it.
+    pub(crate) visible_at: Timestamp,
 }
 
 /// A state that an instance reaches and stays in.
@@ -156,6 +168,26 @@ impl Instance {
         self.state(now) != InstanceState::Terminated || now < after(self.lifecycle.settles_at, AFTERLIFE)
     }
 
+    /// Whether describes show it already.
+    pub(crate) fn is_listed(&self, now: Timestamp) -> bool {
+        now >= self.visible_at
+    }
+
+    pub(crate) fn root_volume<'a>(&'a self, region: &'a Region) -> Option<&'a Volume> {
+        self.attached(region)
+            .find(|(_, attachment)| attachment.device == self.root_device)
+            .map(|(volume, _)| volume)
+    }
+
+    /// How it boots now, in AWS's words.
+    pub(crate) fn current_boot_mode(&self) -> &'static str {
+        match self.hardware.get("BootMode") {
+            Some("uefi" | "uefi-preferred") => "uefi",
+            None if self.hardware.get("Architecture") == Some("arm64") => "uefi",
+            _ => "legacy-bios",
+        }
+    }
+
     /// Why its state changed, when somebody changed it.
     pub(crate) fn transition_reason(&self) -> Option<String> {
         let at = self.lifecycle.changed_at;
@@ -178,7 +210,7 @@ impl Instance {
     ) -> impl Iterator<Item = (&'a Volume, &'a Attachment)> {
         self.volumes.iter().filter_map(|id| {
             let volume = region.volumes.get(id)?;
-            Some((volume, volume.attachment.as_ref()?))
+            Some((volume, volume.attachment_to(self.id.as_str())?))
         })
     }
 
@@ -227,13 +259,18 @@ impl Filterable for Instance {
         "network-interface.subnet-id",
         "owner-id",
         "placement-group-name",
+        "platform",
+        "platform-details",
         "private-dns-name",
         "private-ip-address",
+        "product-code",
+        "product-code.type",
         "reservation-id",
         "root-device-name",
         "root-device-type",
         "subnet-id",
         "tenancy",
+        "usage-operation",
         "virtualization-type",
         "vpc-id",
     ];
@@ -245,7 +282,7 @@ impl Filterable for Instance {
     fn each_value(&self, filter: &str, view: View<'_>, values: &mut Values<'_>) {
         let launch = &self.launch;
         match filter {
-            "architecture" => values.text(launch.architecture()),
+            "architecture" => values.maybe(self.hardware.get("Architecture")),
             "availability-zone" => values.text(&self.zone),
             "client-token" => values.maybe(launch.client_token.as_deref()),
             "ebs-optimized" => values.shown(launch.ebs_optimized),
@@ -271,7 +308,8 @@ impl Filterable for Instance {
             "root-device-type" => values.text("ebs"),
             "subnet-id" => values.text(&self.subnet),
             "tenancy" => values.maybe(launch.placement.get("Tenancy")),
-            "virtualization-type" => values.text("hvm"),
+            "virtualization-type" => values.maybe(self.hardware.get("VirtualizationType")),
+            filter if billing::FILTERS.contains(&filter) => self.billing.each_value(filter, values),
             "vpc-id" => values.text(&view.region.network.vpc.id),
             device if device.starts_with("block-device-mapping.") => {
                 for (volume, attachment) in self.attached(view.region) {

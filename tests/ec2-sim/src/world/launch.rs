@@ -8,6 +8,7 @@ use std::str::FromStr;
 use crate::error::Ec2Error;
 use crate::params::{Params, lower_first};
 use crate::tags::Tags;
+use crate::world::instance_type::InstanceType;
 use crate::xml::Xml;
 
 /// The settings of an instance that are neither devices nor interfaces.
@@ -172,6 +173,13 @@ impl Options {
         self.0.insert(field.to_owned(), value.into());
     }
 
+    /// These without some fields.
+    pub(crate) fn without(&self, fields: &[&str]) -> Self {
+        let mut left = self.0.clone();
+        left.retain(|field, _| !fields.contains(&field.as_str()));
+        Self(left)
+    }
+
     pub(crate) fn is_on(&self, field: &str) -> bool {
         self.get(field) == Some("true")
     }
@@ -211,7 +219,7 @@ impl Launch {
             .or_else(|| default_credits(&instance_type));
         Ok(Self {
             image: params.required("ImageId")?.to_owned(),
-            instance_type,
+            instance_type: instance_type.clone(),
             key_name: params.owned("KeyName"),
             kernel: params.owned("KernelId"),
             ramdisk: params.owned("RamdiskId"),
@@ -229,7 +237,7 @@ impl Launch {
             client_token: params.owned("ClientToken"),
             cpu_credits,
             placement,
-            cpu: Options::read(params, "CpuOptions", CPU)?,
+            cpu: read_cpu(params, &instance_type)?,
             metadata: Options::read(params, "MetadataOptions", METADATA)?,
             private_dns: Options::read(params, "PrivateDnsNameOptions", PRIVATE_DNS)?,
             maintenance: Options::read(params, "MaintenanceOptions", MAINTENANCE)?,
@@ -254,6 +262,11 @@ impl Launch {
         self.market.get("MarketType") == Some("spot")
     }
 
+    /// Whether it is a spot instance that AWS ends instead of stopping.
+    pub(crate) fn is_one_time_spot(&self) -> bool {
+        self.is_spot() && self.market.get("SpotOptions.SpotInstanceType") != Some("persistent")
+    }
+
     /// Graviton types have a `g` after the generation's number.
     pub(crate) fn architecture(&self) -> &'static str {
         let family = self.instance_type.split('.').next().unwrap_or_default();
@@ -263,6 +276,24 @@ impl Launch {
         } else {
             "x86_64"
         }
+    }
+}
+
+/// What a call says of an instance's cores and threads, and else what its type has.
+fn read_cpu(params: &Params, instance_type: &str) -> Result<Options, Ec2Error> {
+    let given = params.inner("CpuOptions");
+    let mut cpu = Options::read(params, "CpuOptions", CPU)?;
+    if given.is_empty() {
+        set_usual_cpu(&mut cpu, instance_type);
+    }
+    Ok(cpu)
+}
+
+/// The cores and threads of a type that nobody changed.
+pub(crate) fn set_usual_cpu(cpu: &mut Options, instance_type: &str) {
+    if let Some(known) = InstanceType::named(instance_type) {
+        cpu.set("CoreCount", known.cores().to_string());
+        cpu.set("ThreadsPerCore", known.threads_per_core.to_string());
     }
 }
 

@@ -1,5 +1,6 @@
 //! EBS volumes.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -25,11 +26,16 @@ pub(crate) struct Volume {
     /// The ARN of its key, when it is encrypted.
     pub(crate) key: Option<String>,
     pub(crate) snapshot: Option<SnapshotId>,
+    /// The ids of the volumes and snapshots that its content came from.
+    pub(crate) history: BTreeSet<String>,
     pub(crate) zone: String,
     pub(crate) created_at: Timestamp,
+    /// When describes begin to show it.
+    pub(crate) visible_at: Timestamp,
     pub(crate) multi_attach: bool,
     pub(crate) tags: Tags,
-    pub(crate) attachment: Option<Attachment>,
+    /// Several only when it may be attached several times.
+    pub(crate) attachments: Vec<Attachment>,
     pub(crate) content: Content,
     /// When its newest snapshot started.
     pub(crate) last_snapshot_at: Option<Timestamp>,
@@ -92,6 +98,11 @@ impl fmt::Display for VolumeType {
 }
 
 impl VolumeType {
+    /// Whether volumes of the type can be attached to several instances.
+    pub(crate) fn takes_several(self) -> bool {
+        matches!(self, Self::Io1 | Self::Io2)
+    }
+
     /// Throughput-optimised and cold disks take one snapshot at a time.
     pub(crate) fn is_spinning(self) -> bool {
         matches!(self, Self::St1 | Self::Sc1)
@@ -170,17 +181,30 @@ impl Performance {
 }
 
 impl Volume {
-    pub(crate) fn is_attached_to(&self, instance: &str) -> bool {
-        self.attachment
-            .as_ref()
-            .is_some_and(|attachment| attachment.instance.as_str() == instance)
+    pub(crate) fn attachment_to(&self, instance: &str) -> Option<&Attachment> {
+        let mut attachments = self.attachments.iter();
+        attachments.find(|attachment| attachment.instance.as_str() == instance)
+    }
+
+    pub(crate) fn attachment_to_mut(&mut self, instance: &str) -> Option<&mut Attachment> {
+        let mut attachments = self.attachments.iter_mut();
+        attachments.find(|attachment| attachment.instance.as_str() == instance)
+    }
+
+    /// Takes it from an instance.
+    pub(crate) fn leave(&mut self, instance: &str) -> Option<Attachment> {
+        let place = self
+            .attachments
+            .iter()
+            .position(|attachment| attachment.instance.as_str() == instance)?;
+        Some(self.attachments.remove(place))
     }
 
     pub(crate) fn status(&self) -> &'static str {
-        if self.attachment.is_some() {
-            "in-use"
-        } else {
+        if self.attachments.is_empty() {
             "available"
+        } else {
+            "in-use"
         }
     }
 }
@@ -219,7 +243,7 @@ impl Filterable for Volume {
             "volume-id" => values.text(self.id.as_str()),
             "volume-type" => values.shown(self.kind),
             _ => {
-                if let Some(attachment) = &self.attachment {
+                for attachment in &self.attachments {
                     match filter {
                         "attachment.attach-time" => values.text(&iso(attachment.attached_at)),
                         "attachment.delete-on-termination" => values.shown(attachment.delete_on_termination),
