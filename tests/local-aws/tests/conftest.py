@@ -14,9 +14,10 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from holdfast_local import stack
-from holdfast_local.settings import REGION, Settings
+from holdfast_local.settings import REGION, Settings, read_settings
 
 FAKE_SIMULATOR = Path(__file__).parent / "fake_simulator.py"
 _accounts = itertools.count(100000000001)
@@ -98,6 +99,17 @@ class Account:
         query = f"id={snapshot_id}&account={self.id}&region={region}"
         self.ask("PUT", f"/_sim/snapshots?{query}", fields, base=self.stack.simulator)
 
+    def resource(self, resource_id: str, region: str = REGION, **tags: str) -> None:
+        """Let the stand-in for the simulator have some other resource of this account, with tags."""
+        query = f"resource={resource_id}&account={self.id}&region={region}"
+        self.ask("PUT", f"/_sim/tags?{query}", tags, base=self.stack.simulator)
+
+    def described(self, action: str, inner: str) -> None:
+        """Let the stand-in for the simulator answer a describing call of this account."""
+        query = f"account={self.id}&action={action}"
+        answer = f"<{action}Response>{inner}</{action}Response>"
+        self.ask("PUT", f"/_sim/described?{query}", answer, base=self.stack.simulator)
+
     def decisions(self) -> dict[tuple[str, str, bool], int]:
         """Give what IAM decided in this account: how often by role, action and outcome."""
         found = self.ask("GET", f"/_holdfast/decisions?account={self.id}")["decisions"]
@@ -117,6 +129,15 @@ def allow(action: object, resource: object = "*", **condition: object) -> dict[s
     return {"Effect": "Allow", "Action": action, "Resource": resource, **found}
 
 
+def refusal(call: Callable[..., object], **arguments: object) -> str:
+    """Give the words in which AWS refuses a call."""
+    with pytest.raises(ClientError) as refused:
+        call(**arguments)
+    codes = ("UnauthorizedOperation", "AccessDeniedException", "AccessDenied")
+    assert refused.value.response["Error"]["Code"] in codes
+    return refused.value.response["Error"]["Message"]
+
+
 def document(statements: list[dict[str, Any]]) -> str:
     """Give the policy that consists of these statements."""
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
@@ -126,6 +147,14 @@ def document(statements: list[dict[str, Any]]) -> str:
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.Stack]:
     """Run one stack for all tests that do not end it."""
     settings = settings_in(tmp_path_factory.mktemp("stack"))
+    yield stack.up(settings, print)
+    stack.down(settings)
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.Stack]:
+    """Run a stack with the real simulator."""
+    settings = settings_in(tmp_path_factory.mktemp("real"), read_settings().simulator)
     yield stack.up(settings, print)
     stack.down(settings)
 

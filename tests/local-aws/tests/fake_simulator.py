@@ -1,23 +1,23 @@
 #!/usr/bin/env python3
 """Stands in for ec2-sim where a test looks at what the launcher sends, not at what EC2 answers.
 
-It answers every EC2 and EBS call with the headers and the body it got, keeps the clock's advances, and lists the
-snapshots that a test gives it.
+It answers every EC2 and EBS call with the headers and the body it got, keeps the clock's advances, and knows what a
+test gives it: snapshots, tags of other resources, and whole answers to describing calls. It plays a guest that says
+what it was told, and how it was told to end.
 """
 
 import json
 import sys
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 ADVANCES: list[dict] = []
 SNAPSHOTS: list[dict] = []
-
-
-def new_snapshot(query: dict) -> dict:
-    """Give a snapshot as the simulator tells of it: not encrypted, not shared, without tags."""
-    where = {"account": query["account"], "region": query["region"], "snapshot_id": query["id"]}
-    return {**where, "deleted": False, "tags": {}, "kms_key_id": None, "shared_with": []}
+# Tags by account, region and id; answers by account and action; commands by account, region, id and instance.
+TAGS: dict[tuple[str, str, str], dict] = {}
+DESCRIBED: dict[tuple[str, str], str] = {}
+COMMANDS: dict[tuple[str, str, str, str], dict] = {}
 
 
 def is_at(snapshot: dict, query: dict) -> bool:
@@ -55,8 +55,22 @@ class Handler(BaseHTTPRequestHandler):
                 }
                 SNAPSHOTS.append({**where, **found, **json.loads(body)})
                 return self.reply({})
+            case "/_sim/tags" if self.command == "PUT":
+                TAGS[query["account"], query["region"], query["resource"]] = json.loads(body)
+                return self.reply({})
+            case "/_sim/tags":
+                tags = TAGS.get((query["account"], query["region"], query["resource"]))
+                return self.reply({} if tags is None else tags, 400 if tags is None else 200)
+            case "/_sim/described":
+                DESCRIBED[query["account"], query["action"]] = json.loads(body)
+                return self.reply({})
+            case path if path.startswith("/_sim/guest/commands"):
+                return self.guest(path.split("/")[4:], query["account"], query["region"], body)
             case "/_sim/snapshots":
                 return self.reply([snapshot for snapshot in SNAPSHOTS if is_at(snapshot, query)])
+        action = parse_qs(body.decode("latin-1")).get("Action", [""])[0]
+        if described := DESCRIBED.get((self.headers.get("x-sim-account", ""), action)):
+            return self.send(described.encode(), "text/xml")
         if b"LoseReply" in body:
             self.close_connection = True
             return None
@@ -72,13 +86,27 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = answer  # noqa: N815 - names of the standard library
 
-    def reply(self, answer: object) -> None:
-        """Send JSON."""
-        self.send(json.dumps(answer).encode(), "application/json")
+    def guest(self, route: list[str], account: str, region: str, body: bytes) -> None:
+        """Take a command for some instances, or tell what became of one on one of them."""
+        if route:
+            found = COMMANDS.get((account, region, *route))
+            return self.reply(found or {}, 200 if found else 404)
+        asked = json.loads(body)
+        if asked.keys() != {"instance_ids", "document_name", "parameters"} or "i-gone" in asked["instance_ids"]:
+            return self.reply({}, 404)
+        command_id = str(uuid.uuid4())
+        status, *said = asked["parameters"].get("commands", ["Success", asked["document_name"]])
+        for instance_id in asked["instance_ids"]:
+            COMMANDS[account, region, command_id, instance_id] = {"status": status, "output": "\n".join(said)}
+        return self.reply({"command_id": command_id})
 
-    def send(self, body: bytes, content_type: str) -> None:
+    def reply(self, answer: object, status: int = 200) -> None:
+        """Send JSON."""
+        self.send(json.dumps(answer).encode(), "application/json", status)
+
+    def send(self, body: bytes, content_type: str, status: int = 200) -> None:
         """Send one whole answer."""
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("content-type", content_type)
         self.send_header("content-length", str(len(body)))
         self.end_headers()

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import pytest
 from botocore import xform_name
-from botocore.exceptions import ClientError
 
-from conftest import Account, allow
+from conftest import Account, allow, refusal
 
 OUR_TAG = "holdfast:recovery-point"
-
-
-def refusal(call, **arguments: object) -> str:
-    """Give EC2's words when it refuses a call."""
-    with pytest.raises(ClientError) as refused:
-        call(**arguments)
-    assert refused.value.response["Error"]["Code"] in ("UnauthorizedOperation", "AccessDeniedException")
-    return refused.value.response["Error"]["Message"]
 
 
 def test_a_role_without_the_action_is_refused_in_the_words_of_aws(account: Account) -> None:

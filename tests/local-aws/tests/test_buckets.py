@@ -43,6 +43,17 @@ def test_an_object_is_written_once(account: Account) -> None:
     assert (got["Body"].read(), got["VersionId"]) == (b"first", version)
 
 
+def test_an_object_is_replaced_only_as_it_was_last_seen(account: Account) -> None:
+    bucket, s3 = make_bucket(account), account.client("s3")
+    one = {"Bucket": bucket, "Key": "plan"}
+    first = s3.put_object(**one, Body=b"first")["ETag"]
+    second = s3.put_object(**one, Body=b"second", IfMatch=first)["ETag"]
+    assert refused(s3.put_object, **one, Body=b"third", IfMatch=first) == ("PreconditionFailed", 412)
+    assert s3.get_object(**one)["Body"].read() == b"second"
+    missing = {"Bucket": bucket, "Key": "no-plan", "Body": b"", "IfMatch": second}
+    assert refused(s3.put_object, **missing) == ("NoSuchKey", 404)
+
+
 def test_a_version_outlives_its_deletion(account: Account) -> None:
     bucket, s3 = make_bucket(account), account.client("s3")
     version = s3.put_object(Bucket=bucket, Key="manifest", Body=b"first")["VersionId"]

@@ -5,28 +5,19 @@ Here the launcher and the simulator prove that they mean the same by their heade
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import Account, Credentials, allow, settings_in
+from conftest import Account, Credentials, allow
 from holdfast_local import stack
-from holdfast_local.settings import REGION, read_settings
+from holdfast_local.settings import REGION
 
 VAULT_REGION = "eu-central-1"
 FOR_SOURCE = ["kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt", "kms:ReEncryptFrom"]
 TAG = {"Key": "holdfast:recovery-point", "Value": "rp-1"}
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.Stack]:
-    """Run a stack with the real simulator."""
-    settings = settings_in(tmp_path_factory.mktemp("real"), read_settings().simulator)
-    yield stack.up(settings, print)
-    stack.down(settings)
 
 
 @dataclass(frozen=True)

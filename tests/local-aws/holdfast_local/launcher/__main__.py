@@ -12,16 +12,20 @@ from holdfast_local.launcher import (
     conditions,
     control,
     decisions,
+    default_keys,
     deliveries,
     ec2_authorization,
     encrypted_objects,
     executions,
     forwarding,
+    guest_commands,
     keys,
     map_runs,
+    restore_keys,
     schedules,
     service_roles,
     tables,
+    target_groups,
     virtual_time,
 )
 
@@ -31,7 +35,11 @@ def main() -> None:
     simulator = os.environ["HOLDFAST_SIM_URL"]
     forwarding.install(simulator)
     keys.install(simulator)
+    restore_keys.install(simulator)
+    default_keys.install()
     ec2_authorization.install(simulator)
+    guest_commands.install(simulator)
+    target_groups.install(simulator)
     conditions.install()
     buckets.install()
     encrypted_objects.install()

@@ -2,13 +2,14 @@
 
 MiniStack looks for the first id among a call's parameters and judges the action on that one resource. AWS judges it on
 every resource that the call touches: `CreateSnapshots` on the instance, on its volumes and on the snapshots to come;
-and tags in a creating call need `ec2:CreateTags` on top. EBS direct calls are not judged by MiniStack at all. The table
-below follows AWS's service authorization reference for the actions that Holdfast uses; others stay as they were.
+and tags in a creating call need `ec2:CreateTags` on top. EBS direct calls are not judged by MiniStack at all. The
+tables below follow AWS's service authorization reference for the actions that Holdfast uses; others stay as they were.
 """
 
 from __future__ import annotations
 
 import contextvars
+import functools
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -20,42 +21,88 @@ from ministack.core.responses import get_account_id
 from ministack.core.router import extract_access_key_id
 from ministack.services import tagging
 
-from holdfast_local.launcher.snapshots import Snapshots
+from holdfast_local.launcher.world import World
+
+# MiniStack's own way to read the tags in a call.
+_tag_context = iam_actions.request_tag_context
+# Where the context of a call carries what `new_tags` found.
+_NEW_TAGS = "holdfast:new-tags"
 
 # Resources that have no account in their name.
 _WITHOUT_ACCOUNT = frozenset({"snapshot", "image"})
 
-# The types of resource that an action is judged on, each with the parameter that names it. Without a parameter: one
-# that is yet to be made, or that the call does not name.
+# The types of resource that an action is judged on, each with the parameters that name them. Where none is named, or
+# without a parameter: one that is yet to be made, or that the call does not name.
 _JUDGED_ON: dict[str, list[tuple[str, str | None]]] = {
+    "AllocateAddress": [("elastic-ip", None)],
+    "AssociateAddress": [("elastic-ip", "AllocationId")],
+    "AssociateIamInstanceProfile": [("instance", "InstanceId")],
+    "AttachNetworkInterface": [("instance", "InstanceId"), ("network-interface", "NetworkInterfaceId")],
+    "AttachVolume": [("instance", "InstanceId"), ("volume", "VolumeId")],
     "CopySnapshot": [("snapshot", None)],
     "CreateImage": [("instance", "InstanceId"), ("image", None), ("snapshot", None)],
+    "CreateNetworkInterface": [("network-interface", None), ("subnet", "SubnetId")],
+    "CreateReplaceRootVolumeTask": [("instance", "InstanceId"), ("replace-root-volume-task", None), ("volume", None)],
     "CreateSnapshot": [("volume", "VolumeId"), ("snapshot", None)],
     "CreateSnapshots": [("instance", "InstanceSpecification.InstanceId"), ("volume", None), ("snapshot", None)],
     "CreateVolume": [("volume", None)],
+    "DeleteNetworkInterface": [("network-interface", "NetworkInterfaceId")],
     "DeleteSnapshot": [("snapshot", "SnapshotId")],
+    "DeleteVolume": [("volume", "VolumeId")],
     "DeregisterImage": [("image", "ImageId")],
     "DescribeImageAttribute": [("image", "ImageId")],
     "DescribeInstanceAttribute": [("instance", "InstanceId")],
     "DescribeSnapshotAttribute": [("snapshot", "SnapshotId")],
     "DescribeVolumeAttribute": [("volume", "VolumeId")],
+    "DetachNetworkInterface": [("instance", None), ("network-interface", None)],
+    "DetachVolume": [("volume", "VolumeId")],
     "DisableImage": [("image", "ImageId")],
+    "DisassociateAddress": [("elastic-ip", None), ("network-interface", None)],
     "EnableImage": [("image", "ImageId")],
+    "GetConsoleOutput": [("instance", "InstanceId")],
     "GetLaunchTemplateData": [("instance", "InstanceId")],
     "LockSnapshot": [("snapshot", "SnapshotId")],
+    "ModifyInstanceAttribute": [("instance", "InstanceId")],
+    "ModifyInstanceMetadataOptions": [("instance", "InstanceId")],
+    "ModifyNetworkInterfaceAttribute": [("network-interface", "NetworkInterfaceId")],
     "ModifySnapshotAttribute": [("snapshot", "SnapshotId")],
     "ModifySnapshotTier": [("snapshot", "SnapshotId")],
+    "RebootInstances": [("instance", "InstanceId.N")],
     "RegisterImage": [("image", None)],
+    "ReleaseAddress": [("elastic-ip", "AllocationId")],
     "ResetSnapshotAttribute": [("snapshot", "SnapshotId")],
     "RestoreSnapshotTier": [("snapshot", "SnapshotId")],
+    "RunInstances": [
+        ("instance", None),
+        ("image", "ImageId"),
+        ("volume", None),
+        ("subnet", "(NetworkInterface.N.)?SubnetId"),
+        ("security-group", "(NetworkInterface.N.)?SecurityGroupId.N"),
+    ],
+    "StartInstances": [("instance", "InstanceId.N")],
+    "StopInstances": [("instance", "InstanceId.N")],
+    "TerminateInstances": [("instance", "InstanceId.N")],
     "UnlockSnapshot": [("snapshot", "SnapshotId")],
 }
 
-# The snapshots that an action reads, by the parameters that name them; none of them has to be named.
-_READS = {
-    "CopySnapshot": re.compile(r"SourceSnapshotId"),
-    "CreateVolume": re.compile(r"SnapshotId"),
-    "RegisterImage": re.compile(r"BlockDeviceMapping\.\d+\.Ebs\.SnapshotId"),
+# What an action is judged on only where the call names it, in the same form.
+_IF_NAMED: dict[str, list[tuple[str, str]]] = {
+    "AssociateAddress": [("instance", "InstanceId"), ("network-interface", "NetworkInterfaceId")],
+    "CopySnapshot": [("snapshot", "SourceSnapshotId")],
+    "CreateNetworkInterface": [("security-group", "SecurityGroupId.N")],
+    "CreateReplaceRootVolumeTask": [("snapshot", "SnapshotId"), ("image", "ImageId")],
+    "CreateVolume": [("snapshot", "SnapshotId")],
+    "DetachVolume": [("instance", "InstanceId")],
+    "ModifyInstanceAttribute": [("security-group", "GroupId.N"), ("volume", "BlockDeviceMapping.N.Ebs.VolumeId")],
+    "ModifyNetworkInterfaceAttribute": [("security-group", "SecurityGroupId.N")],
+    "RegisterImage": [("snapshot", "BlockDeviceMapping.N.Ebs.SnapshotId")],
+    "RunInstances": [
+        ("network-interface", "NetworkInterface.N.NetworkInterfaceId"),
+        ("snapshot", "BlockDeviceMapping.N.Ebs.SnapshotId"),
+        ("key-pair", "KeyName"),
+        ("launch-template", "LaunchTemplate.LaunchTemplateId"),
+        ("placement-group", "Placement.GroupName"),
+    ],
 }
 
 # With whom a call shares a snapshot, in either of the two forms.
@@ -63,6 +110,9 @@ _PERMISSION = re.compile(r"(?:CreateVolumePermission\.(Add|Remove)\.\d+\.)?(User
 
 # The actions that `permissions` is about.
 _WITH_PERMISSIONS = frozenset({"ec2:LockSnapshot", "ec2:ModifySnapshotAttribute"})
+
+# The actions whose tags are for the very resources that they are judged on.
+_TAGGING = frozenset({"ec2:CreateTags", "ec2:DeleteTags"})
 
 # What an action asks of EC2 on the caller's behalf: the caller needs these too.
 _ON_BEHALF = {
@@ -82,6 +132,9 @@ _TYPES = {
     "ami": "image",
     "eni": "network-interface",
     "eipalloc": "elastic-ip",
+    "replacevol": "replace-root-volume-task",
+    "key": "key-pair",
+    "lt": "launch-template",
     "subnet": "subnet",
     "sg": "security-group",
     "vpc": "vpc",
@@ -95,15 +148,33 @@ def resources(params: Mapping[str, Any], region: str, account: str) -> list[str]
         ids = [_first(params, name) for name in params if name.startswith("ResourceId.")]
         return [_arn(_type_of(i), i, region, account) for i in ids]
     if action in _JUDGED_ON:
-        own = [_arn(kind, _first(params, name) or "*", region, account) for kind, name in _JUDGED_ON[action]]
-        return own + [_arn("snapshot", i, _first(params, "SourceRegion") or region, account) for i in _read_by(params)]
+        source_region = _first(params, "SourceRegion") or region
+        found = [(kind, i, region) for kind, name in _JUDGED_ON[action] for i in _named(params, name) or ["*"]]
+        found += [(kind, i, source_region) for kind, name in _IF_NAMED.get(action, []) for i in _named(params, name)]
+        if action == "RunInstances" and _makes_an_interface(params):
+            found.append(("network-interface", "*", region))
+        return list(dict.fromkeys(_arn(kind, i, where, account) for kind, i, where in found))
     # No other describing action knows resources.
     return ["*"] if action.startswith("Describe") else []
 
 
-def _read_by(params: Mapping[str, Any]) -> list[str]:
-    names = _READS.get(_first(params, "Action"))
-    return [_first(params, name) for name in sorted(params) if names and names.fullmatch(name)]
+def _named(params: Mapping[str, Any], pattern: str | None) -> list[str]:
+    if pattern is None:
+        return []
+    names = _like(pattern)
+    return [value for name in sorted(params) if names.fullmatch(name) and (value := _first(params, name))]
+
+
+@functools.cache
+def _like(pattern: str) -> re.Pattern[str]:
+    """Read `NetworkInterface.N.SubnetId` as the names of parameters."""
+    return re.compile(re.sub(r"\.N\b", r".\\d+", pattern).replace(".", r"\."))
+
+
+def _makes_an_interface(params: Mapping[str, Any]) -> bool:
+    """Tell whether an instance gets a network interface that is not there yet."""
+    asked = {name.split(".")[1] for name in params if name.startswith("NetworkInterface.")}
+    return not asked or any(f"NetworkInterface.{n}.NetworkInterfaceId" not in params for n in asked)
 
 
 def permissions(params: Mapping[str, Any]) -> dict[str, str | list[str]]:
@@ -120,15 +191,16 @@ def permissions(params: Mapping[str, Any]) -> dict[str, str | list[str]]:
     return {key: values[0] if len(values) == 1 else values for key, values in given.items()}
 
 
-def tag_on_create(params: Mapping[str, Any], region: str, account: str) -> list[str]:
-    """Give the ARNs on which a creating call also needs `ec2:CreateTags`."""
-    kinds = [
-        _first(params, name)
-        for name in params
-        if name.startswith("TagSpecification.") and name.endswith(".ResourceType")
-        if f"{name.removesuffix('ResourceType')}Tag.1.Key" in params
-    ]
-    return [_arn(kind, "*", region, account) for kind in kinds]
+def new_tags(params: Mapping[str, Any], action: str) -> dict[str, dict[str, Any]]:
+    """Give the condition keys of the tags that a creating call gives, by the type of resource that gets them."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name in params:
+        number = name.removeprefix("TagSpecification.").partition(".")[0]
+        if name == f"TagSpecification.{number}.ResourceType":
+            lead = f"TagSpecification.{number}.Tag."
+            tags = {n: value for n, value in params.items() if n.startswith(lead)}
+            groups.setdefault(_first(params, name), {}).update(tags)
+    return {kind: _tag_context("ec2", f"ec2:{action}", b"", tags) for kind, tags in groups.items() if tags}
 
 
 def _first(params: Mapping[str, Any], name: str | None) -> str:
@@ -156,11 +228,12 @@ def install(simulator: str) -> None:
             return _arn("snapshot", parts[2] if len(parts) > 2 else "*", *where)
         return first_resource(service, method, path, headers, body, params, *where)
 
-    request_context = iam_actions.request_tag_context
-
     def context(service: str, action: str, body: bytes, params: dict) -> dict[str, Any]:
-        found = request_context(service, action, body, params)
-        return {**found, **permissions(params)} if action in _WITH_PERMISSIONS else found
+        found = _tag_context(service, action, body, params)
+        if action in _WITH_PERMISSIONS:
+            return {**found, **permissions(params)}
+        is_creating = service == "ec2" and action not in _TAGGING
+        return {_NEW_TAGS: new_tags(params, action.partition(":")[2])} if is_creating else found
 
     iam_actions.extract_resource_arn = primary
     iam_actions.request_tag_context = context
@@ -173,19 +246,20 @@ def install(simulator: str) -> None:
     iam_actions.SERVICE_TO_IAM_NAMESPACE["ebs"] = "ebs"
     iam_actions._BOTOCORE_SERVICE_MAP["ebs"] = ["ebs"]
     app.SERVICE_HANDLERS["ec2"] = _with_further_checks(app.SERVICE_HANDLERS["ec2"])
-    tagging.resource_tags = _with_simulator_tags(tagging.resource_tags, Snapshots(simulator))
-    _give_no_new_tags_to_what_is_there()
+    tagging.resource_tags = _with_simulator_tags(tagging.resource_tags, World(simulator))
+    _give_new_tags_to_what_is_new()
     _ask_for_tags_only_where_they_count()
 
 
-def _give_no_new_tags_to_what_is_there() -> None:
-    """Leave `aws:RequestTag` out where a creating call is judged on a resource that it only reads.
+def _give_new_tags_to_what_is_new() -> None:
+    """Let `aws:RequestTag` be the tags of the type of resource that a creating call is judged on.
 
-    The tags in the call are for what it makes: on AWS a copy's source has none of them.
+    What the call only reads or uses gets none of them: a copy's source has no tag of the copy, and an instance no tag
+    of its volumes.
     """
     enforce = iam_evaluator.enforce
 
-    def enforce_without_new_tags(
+    def enforce_with_its_tags(
         access_key_id: str,
         iam_action: str,
         service: str,
@@ -193,14 +267,16 @@ def _give_no_new_tags_to_what_is_there() -> None:
         resource_arn: str = "*",
         service_context: dict[str, Any] | None = None,
     ) -> Any:
-        only_read = service == "ec2" and not iam_action.endswith("eTags") and not resource_arn.endswith("*")
-        if only_read:
-            unwanted = ("aws:requesttag/", "aws:tagkeys")
-            carried = (service_context or {}).items()
-            service_context = {key: value for key, value in carried if not key.lower().startswith(unwanted)}
-        return enforce(access_key_id, iam_action, service, region, resource_arn, service_context)
+        context = dict(service_context or {})
+        by_kind = context.pop(_NEW_TAGS, {})
+        kind, _, resource_id = resource_arn.rpartition(":")[2].partition("/")
+        # An action that the table does not know may be judged on everything: its tags are whatever it gives.
+        found = by_kind.values() if resource_arn == "*" else [by_kind.get(kind, {})] if resource_id == "*" else []
+        for tags in found:
+            context.update(tags)
+        return enforce(access_key_id, iam_action, service, region, resource_arn, context)
 
-    iam_evaluator.enforce = enforce_without_new_tags
+    iam_evaluator.enforce = enforce_with_its_tags
 
 
 def _ask_for_tags_only_where_they_count() -> None:
@@ -226,14 +302,14 @@ def _ask_for_tags_only_where_they_count() -> None:
     iam_evaluator._names_condition_key = names_key_for_the_action
 
 
-def _further_checks(params: Mapping[str, Any], body: bytes, region: str, account: str) -> list[tuple[str, str, dict]]:
+def _further_checks(params: Mapping[str, Any], region: str, account: str) -> list[tuple[str, str, dict]]:
     """Give the actions that a call needs beside its own, each with its resource and its context."""
     name = _first(params, "Action")
-    tagging_context = {
-        **iam_actions.request_tag_context("ec2", "ec2:CreateTags", body, params),
-        "ec2:CreateAction": name,
-    }
-    tagged = [("ec2:CreateTags", arn, tagging_context) for arn in tag_on_create(params, region, account)]
+    while_creating = {"ec2:CreateAction": name}
+    tagged = [
+        ("ec2:CreateTags", _arn(kind, "*", region, account), {**tags, **while_creating})
+        for kind, tags in new_tags(params, name).items()
+    ]
     asked = [
         (f"ec2:{action}", resources({**params, "Action": action}, region, account)[0], {})
         for action in _ON_BEHALF.get(name, [])
@@ -245,7 +321,7 @@ def _with_further_checks(forward: Callable) -> Callable:
     async def check_and_forward(method: str, path: str, headers: dict, body: bytes, query: dict) -> tuple:
         params = app._routing_params(method, path, headers, body, query)
         region, account = app.extract_region(headers, query), get_account_id()
-        for action, arn, context in _further_checks(params, body, region, account):
+        for action, arn, context in _further_checks(params, region, account):
             key = extract_access_key_id(headers, query)
             denied = iam_evaluator.enforce(key, action, "ec2", region, arn, context)
             if denied:
@@ -262,11 +338,10 @@ def _with_further_checks(forward: Callable) -> Callable:
     return check_and_forward
 
 
-def _with_simulator_tags(elsewhere: Callable, snapshots: Snapshots) -> Callable:
-    """Answer `aws:ResourceTag` of the caller's own snapshots from the simulator, which is where they are.
+def _with_simulator_tags(elsewhere: Callable, world: World) -> Callable:
+    """Answer `aws:ResourceTag` of EC2's resources from the simulator, which is where they are.
 
-    Another account's tags are not seen, even on a snapshot that it shares. No policy depends on the tags of anything
-    else, and what has no known tags is refused.
+    Another account's tags are not seen, even on a snapshot that it shares; and what has no known tags is refused.
     """
 
     def resource_tags(arn: str) -> dict[str, str] | None:
@@ -274,9 +349,11 @@ def _with_simulator_tags(elsewhere: Callable, snapshots: Snapshots) -> Callable:
         if len(fields) < 6 or fields[2] != "ec2":
             return elsewhere(arn)
         kind, _, resource_id = fields[5].partition("/")
-        if kind != "snapshot" or resource_id in ("", "*"):
+        if resource_id in ("", "*"):
             return None
-        found = snapshots.find(get_account_id(), fields[3], resource_id)
-        return found["tags"] if found else None
+        if kind == "snapshot":
+            found = world.snapshot(get_account_id(), fields[3], resource_id)
+            return found["tags"] if found else None
+        return world.tags(get_account_id(), fields[3], resource_id) if _type_of(resource_id) == kind else None
 
     return resource_tags

@@ -24,7 +24,7 @@ from ministack.core.responses import get_account_id
 from ministack.core.router import extract_access_key_id
 from ministack.services import iam, kms, s3
 
-from holdfast_local.launcher.snapshots import Snapshots
+from holdfast_local.launcher.world import World
 
 PROBLEM = "Given key ID is not accessible"
 _CHECKED, _PROBLEM = "x-sim-key-checked", "x-sim-key-problem"
@@ -40,7 +40,7 @@ _OF_ARCHIVED = ("kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt")
 def install(simulator: str) -> None:
     """Judge keys by their own policy wherever they are, and put the questions in front of EC2."""
     kms.key_policy_for_arn = key_policy
-    app.SERVICE_HANDLERS["ec2"] = _with_keys(app.SERVICE_HANDLERS["ec2"], Snapshots(simulator))
+    app.SERVICE_HANDLERS["ec2"] = _with_keys(app.SERVICE_HANDLERS["ec2"], World(simulator))
 
 
 def find_key(named: str, account: str, region: str) -> _Key | None:
@@ -66,24 +66,25 @@ def key_policy(key_arn: str) -> tuple[str, str] | None:
     return (key.get("Policy") or "", fields[4]) if key else None
 
 
-def _is_usable(key: _Key | None) -> bool:
+def is_usable(key: _Key | None) -> bool:
+    """Tell whether EC2 can use a key at all."""
     return bool(key) and key.get("KeyState") == "Enabled" and key.get("KeySpec") == "SYMMETRIC_DEFAULT"
 
 
-def _with_keys(forward: Callable, snapshots: Snapshots) -> Callable:
+def _with_keys(forward: Callable, world: World) -> Callable:
     async def ask_and_forward(method: str, path: str, headers: dict, body: bytes, query: dict) -> tuple:
         region, account = app.extract_region(headers, query), get_account_id()
         body = _with_real_keys(body, account, region)
         params = {name: values[0] for name, values in app._routing_params(method, path, headers, body, query).items()}
         headers = {name: value for name, value in headers.items() if name not in (_CHECKED, _PROBLEM)}
         if params.get("Action") == "CopySnapshot" and params.get("DryRun") != "true":
-            source = await asyncio.to_thread(_source, snapshots, account, params)
+            source = await asyncio.to_thread(_source, world, account, params)
             caller = extract_access_key_id(headers, query)
             headers[_CHECKED] = "true"
             if not _may_copy(caller, source or {}, params, account, region):
                 headers[_PROBLEM] = PROBLEM
         if params.get("Action") == "ModifySnapshotTier":
-            own = await asyncio.to_thread(snapshots.find, account, region, params.get("SnapshotId", ""))
+            own = await asyncio.to_thread(world.snapshot, account, region, params.get("SnapshotId", ""))
             key = find_key((own or {}).get("kms_key_id") or "", account, region)
             caller = extract_access_key_id(headers, query)
             denied = [ask(caller, action, key, "ec2") for action, key in _questions(_OF_ARCHIVED, key)]
@@ -109,13 +110,13 @@ def _real(name: str, value: str, account: str, region: str) -> str:
     return key["Arn"] if key else value
 
 
-def _source(snapshots: Snapshots, account: str, params: Mapping[str, str]) -> dict[str, Any] | None:
+def _source(world: World, account: str, params: Mapping[str, str]) -> dict[str, Any] | None:
     """Give the snapshot that is to be copied, the caller's own or one that another account shares with the caller."""
     region, snapshot_id = params.get("SourceRegion", ""), params.get("SourceSnapshotId", "")
-    if found := snapshots.find(account, region, snapshot_id):
+    if found := world.snapshot(account, region, snapshot_id):
         return found
     for other in _accounts() - {account}:
-        found = snapshots.find(other, region, snapshot_id)
+        found = world.snapshot(other, region, snapshot_id)
         if found and {account, "all"} & set(found.get("shared_with") or []):
             return found
     return None
@@ -132,13 +133,13 @@ def _may_copy(caller: str, source: Mapping[str, Any], params: Mapping[str, str],
     good, asked = True, []
     own_key = find_key(named, account, region)
     if named and not named.endswith("alias/aws/ebs"):
-        good = _is_usable(own_key) and own_key["Arn"].split(":")[3] == region
+        good = is_usable(own_key) and own_key["Arn"].split(":")[3] == region
         asked += _questions(_OF_COPY, own_key)
         asked += _questions(("kms:ReEncryptTo",), own_key if source_arn else None)
     source_key = find_key(source_arn, account, region)
     is_default = not source_key and f":{account}:" in source_arn
     if source_arn and not is_default:
-        good = good and _is_usable(source_key)
+        good = good and is_usable(source_key)
         asked += _questions(_OF_SOURCE, source_key)
     denials = [ask(caller, action, key, "ec2") for action, key in asked]
     return good and not any(denials)

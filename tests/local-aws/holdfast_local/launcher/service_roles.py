@@ -1,8 +1,8 @@
 """What AWS does on a role's behalf is checked against that role, and written down.
 
 MiniStack lets Step Functions invoke any function, whatever the state machine's role says, writes a function's log
-whatever the function's role says, and lets anybody pass any role to a schedule. A template that forgets such a
-permission works with MiniStack and fails on AWS.
+whatever the function's role says, and lets anybody pass any role to a schedule or, by its profile, to an instance. A
+template that forgets such a permission works with MiniStack and fails on AWS.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextvars
 import json
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from ministack import app
@@ -18,7 +19,7 @@ from ministack.core.iam_actions import access_denied_response, identity_denial_m
 from ministack.core.iam_evaluator import EvalContext, _gather_role_policies, evaluate
 from ministack.core.responses import get_account_id, get_region
 from ministack.core.router import extract_access_key_id
-from ministack.services import lambda_svc, stepfunctions
+from ministack.services import iam, lambda_svc, stepfunctions
 
 from holdfast_local.launcher.decisions import LOG
 
@@ -82,36 +83,49 @@ def install() -> None:
     stepfunctions._run_execution = run_as_role
     stepfunctions._call_lambda = call_if_allowed
     lambda_svc._execute_function = execute_and_note
-    app.SERVICE_HANDLERS["scheduler"] = _with_pass_role_check(app.SERVICE_HANDLERS["scheduler"])
+    for service, passed_role in (("scheduler", _role_of_schedule), ("ec2", _role_of_instance)):
+        app.SERVICE_HANDLERS[service] = _with_pass_role_check(app.SERVICE_HANDLERS[service], service, passed_role)
 
 
-def _with_pass_role_check(handle: Any) -> Any:
+def _with_pass_role_check(handle: Callable, service: str, passed_role: Callable[..., str | None]) -> Callable:
     async def check_and_handle(method: str, path: str, headers: dict, body: bytes, query: dict) -> tuple:
-        role = _passed_role(body) if method in ("POST", "PUT") else None
+        role = passed_role(method, path, headers, body, query)
         if role:
             denied = iam_evaluator.enforce(
                 extract_access_key_id(headers, query),
                 "iam:PassRole",
-                "scheduler",
+                service,
                 get_region(),
                 role,
-                {"iam:PassedToService": "scheduler.amazonaws.com"},
+                {"iam:PassedToService": f"{service}.amazonaws.com"},
             )
             if denied:
                 principal = getattr(denied, "principal_arn", "")
                 explicit = getattr(denied, "decision", "") == "Deny"
                 why = identity_denial_message("iam:PassRole", principal, role, explicit)
                 request = str(uuid.uuid4())
-                return access_denied_response(
-                    "scheduler", "iam:PassRole", principal, request, message=why, headers=headers
-                )
+                return access_denied_response(service, "iam:PassRole", principal, request, message=why, headers=headers)
         return await handle(method, path, headers, body, query)
 
     return check_and_handle
 
 
-def _passed_role(body: bytes) -> str | None:
+def _role_of_schedule(method: str, _path: str, _headers: dict, body: bytes, _query: dict) -> str | None:
     try:
-        return json.loads(body)["Target"]["RoleArn"]
+        return json.loads(body)["Target"]["RoleArn"] if method in ("POST", "PUT") else None
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _role_of_instance(method: str, path: str, headers: dict, body: bytes, query: dict) -> str | None:
+    """Give the role of the instance profile that a call names. One that IAM does not know has the role of its name."""
+    params = app._routing_params(method, path, headers, body, query)
+    named = [value for name in ("Arn", "Name") for value in params.get(f"IamInstanceProfile.{name}", [])]
+    if not named:
+        return None
+    name, account = named[0].rpartition("/")[2], get_account_id()
+    profile = iam._instance_profiles.get_scoped(account, None, name)
+    roles = [name] if profile is None else profile["Roles"]
+    known = [iam._roles.get_scoped(account, None, role) for role in roles]
+    arns = [(r or {}).get("Arn") or f"arn:aws:iam::{account}:role/{n}" for r, n in zip(known, roles, strict=True)]
+    return arns[0] if arns else None
