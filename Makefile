@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 LOCAL := PYTHONPATH=tests/local-aws PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python -m holdfast_local
-FUNCTIONS := open-job snapshot-volumes poll-completion copy-region apply-retention close-job manage-plan
+FUNCTIONS := open-job snapshot-volumes poll-completion copy-region apply-retention close-job manage-plan restore-instance
 
 # Where the local stack looks for what was built.
 export CARGO_TARGET_DIR := $(CURDIR)/target

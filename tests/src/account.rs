@@ -10,11 +10,14 @@ use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use close_job::CloseJob;
 use copy_region::CopyRegion;
 use holdfast_aws::catalog::Catalog;
+use holdfast_aws::restoring::survey::Clients;
 use holdfast_aws::schedules::Schedules;
 use holdfast_aws::sessions::Sessions;
+use holdfast_core::replica::Destination;
 use manage_plan::ManagePlan;
 use open_job::OpenJob;
 use poll_completion::PollCompletion;
+use restore_instance::{Points, RestoreInstance};
 use snapshot_volumes::SnapshotVolumes;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -158,8 +161,24 @@ impl Account {
         };
         let (rest, ec2) = (with(&self.rest), aws_sdk_ec2::Client::new(&with(&self.ec2)));
         let catalog = Catalog::new(aws_sdk_dynamodb::Client::new(&rest), TABLE);
+        let restore_instance = RestoreInstance {
+            here: Clients {
+                ec2: ec2.clone(),
+                ..Clients::new(&rest)
+            },
+            config: rest.clone(),
+            own: Destination {
+                account_id: self.id.clone(),
+                region: REGION.to_owned(),
+            },
+            catalog: catalog.clone(),
+            points: Points::Table,
+            events: aws_sdk_eventbridge::Client::new(&rest),
+            event_bus: "default".to_owned(),
+        };
         let sessions = Sessions::new(rest.clone(), &self.id);
         Functions {
+            restore_instance,
             apply_retention: ApplyRetention {
                 ec2: ec2.clone(),
                 ledger: Ledger::Table(Table {
@@ -204,6 +223,10 @@ impl Account {
                     group: "default".to_owned(),
                     role_arn: format!("arn:aws:iam::{}:role/scheduler", self.id),
                     state_machine_arn: format!("arn:aws:states:{REGION}:{}:stateMachine:backup", self.id),
+                    restore_state_machine_arn: format!(
+                        "arn:aws:states:{REGION}:{}:stateMachine:restore",
+                        self.id
+                    ),
                 },
                 ec2,
                 sessions,
@@ -337,6 +360,7 @@ pub struct Functions {
     pub apply_retention: ApplyRetention,
     pub close_job: CloseJob,
     pub manage_plan: ManagePlan,
+    pub restore_instance: RestoreInstance,
 }
 
 /// Makes a key for encryption. With `user`, an account and another, both may use it.

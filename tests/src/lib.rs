@@ -14,6 +14,7 @@ pub mod audit;
 pub mod deployed;
 pub mod killer;
 pub mod lambda_process;
+pub mod restoring;
 pub mod retention;
 pub mod simulator;
 pub mod vault;

@@ -13,7 +13,7 @@ use holdfast_core::backup::{Backup, BackupSnapshot, BackupStatus};
 use holdfast_core::ids::{
     InstanceId, Occasion, PlanId, RecoveryPointId, SnapshotId, VolumeId, derive_run_ids,
 };
-use holdfast_core::job::{Job, JobStatus, Progress};
+use holdfast_core::job::{Job, JobKind, JobStatus, Progress};
 use holdfast_core::pacing::cut_batches;
 use holdfast_core::plan::BackupPlan;
 use holdfast_core::recovery_point::{ConsistencyGrade, Manifest, Outcome, RecoveryPoint};
@@ -205,6 +205,7 @@ fn records(plan: &BackupPlan, draft: &Draft) -> (Job, RecoveryPoint) {
     };
     let job = Job {
         job_id: job_id.clone(),
+        kind: JobKind::Backup,
         status,
         status_since: ended_at,
         plan_id: plan.plan_id.clone(),
@@ -239,6 +240,7 @@ fn records(plan: &BackupPlan, draft: &Draft) -> (Job, RecoveryPoint) {
         }),
         hold: None,
         cbt_base: false,
+        reading_until: None,
         retirement: None,
     };
     (job, point)

@@ -8,6 +8,7 @@ use asl_runner::{Environment, Execution, Options, StateMachine, TaskError, TaskR
 use holdfast_aws::failure::Failure;
 use holdfast_core::failure::parse_document;
 use jiff::{SignedDuration, Timestamp};
+use restore_instance::RestoreInstance;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -141,6 +142,31 @@ impl<'a> Bench<'a> {
         machine.start(input, self, options).await
     }
 
+    /// Runs one restore execution from its start to its end.
+    ///
+    /// # Panics
+    /// The state machine's file cannot be read.
+    pub async fn restore(&mut self, input: Value, execution: &str) -> Execution {
+        let machine = restore_machine();
+        let options = Options {
+            execution_name: execution.to_owned(),
+            execution_arn: format!(
+                "arn:aws:states:us-east-1:{}:execution:restore:{execution}",
+                self.account.id
+            ),
+            start_time: self.now,
+            max_transitions: 20_000,
+        };
+        machine.start(input, self, options).await
+    }
+
+    /// Puts another restore-instance in place of the account's: a vault's.
+    #[must_use]
+    pub fn with_restore(mut self, restore: RestoreInstance) -> Self {
+        self.functions.restore_instance = restore;
+        self
+    }
+
     /// Runs a backup by hand up to where its copies begin, and gives the job.
     ///
     /// # Panics
@@ -261,6 +287,9 @@ impl<'a> Bench<'a> {
             "copy-region" => run(payload, |request| functions.copy_region.handle(request, now)).await,
             "apply-retention" => run(payload, |request| functions.apply_retention.handle(request, now)).await,
             "close-job" => run(payload, |request| functions.close_job.handle(request, now)).await,
+            "restore-instance" => {
+                run(payload, |request| functions.restore_instance.handle(request, now)).await
+            }
             "manage-plan" => run(payload, |request| functions.manage_plan.handle(request, now)).await,
             other => Err(TaskError::new("Lambda.ResourceNotFoundException", other)),
         }
@@ -286,6 +315,21 @@ pub fn backup_machine() -> StateMachine {
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect();
+    StateMachine::parse(&text, &substitutions).expect("the state machine's file can be read")
+}
+
+/// The deployed state machine's file of restores, with the function's name in place of its ARN.
+///
+/// # Panics
+/// The file cannot be read.
+#[must_use]
+pub fn restore_machine() -> StateMachine {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../statemachines/restore.asl.json");
+    let text = std::fs::read_to_string(path).expect("the state machine's file is there");
+    let substitutions = BTreeMap::from([(
+        "RestoreInstanceFunctionArn".to_owned(),
+        "restore-instance".to_owned(),
+    )]);
     StateMachine::parse(&text, &substitutions).expect("the state machine's file can be read")
 }
 

@@ -77,6 +77,7 @@ impl Ledger {
         match self {
             Self::Table(table) => table.at_work(point, now).await,
             // A replica is in the vault's catalog when its copies have ended, and nobody copies from it.
+            Self::Vault(_) if point.is_read(now) => Ok(Protections::AT_WORK),
             Self::Vault(_) => Ok(Protections::NONE),
         }
     }
@@ -148,14 +149,21 @@ impl Ledger {
         }
     }
 
-    /// Whether nobody holds a recovery point that is to go.
-    pub(crate) async fn is_free(&self, plan_id: &PlanId, point: &KnownPoint) -> Result<bool, Failure> {
+    /// Whether nobody holds a recovery point that is to go, and no restore reads from it.
+    pub(crate) async fn is_free(
+        &self,
+        plan_id: &PlanId,
+        point: &KnownPoint,
+        now: Timestamp,
+    ) -> Result<bool, Failure> {
         match self {
-            // There the intent and a hold exclude each other.
+            // There the intent excludes a hold and a restore.
             Self::Table(_) => Ok(true),
             Self::Vault(vault) => {
-                let hold = vault.catalog.find_hold(plan_id, &point.recovery_point_id).await?;
-                Ok(hold.is_none())
+                let id = &point.recovery_point_id;
+                let hold = vault.catalog.find_hold(plan_id, id).await?;
+                let reading = vault.catalog.find_reading(plan_id, id).await?;
+                Ok(hold.is_none() && reading.is_none_or(|until| until <= now))
             }
         }
     }

@@ -67,7 +67,7 @@ impl ApplyRetention {
                 round.open = true;
                 break;
             }
-            if !self.ledger.is_free(&history.plan_id, point).await? {
+            if !self.ledger.is_free(&history.plan_id, point, now).await? {
                 continue;
             }
             let place = going.len();

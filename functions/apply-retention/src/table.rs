@@ -131,7 +131,7 @@ impl Table {
         Ok(Goods::These(resources, whole))
     }
 
-    /// Whether the point's own job or one of its copy jobs has not ended.
+    /// Whether the point's own job or one of its copy jobs has not ended, or a restore reads from it.
     pub(crate) async fn at_work(&self, point: &KnownPoint, now: Timestamp) -> Result<Protections, Failure> {
         let (job, copies) = tokio::join!(
             self.catalog.find_job(&point.job_id),
@@ -139,7 +139,8 @@ impl Table {
         );
         let works = match (job, copies) {
             (Ok(job), Ok(copies)) => {
-                job.is_some_and(|job| !job.status.is_terminal())
+                point.is_read(now)
+                    || job.is_some_and(|job| !job.status.is_terminal())
                     || copies
                         .iter()
                         .any(|copies| !copies.status.is_terminal() && now < longest(copies))
@@ -215,6 +216,7 @@ fn known(record: &PointRecord, resources: u32, incomplete: bool) -> KnownPoint {
         incomplete,
         hold: record.hold.clone(),
         cbt_base: record.cbt_base,
+        reading_until: record.reading_until,
         retirement: record.retirement.clone(),
         aside: Protections::NONE,
         archive: None,

@@ -44,6 +44,7 @@ pub struct Vault {
 struct Read {
     point: VaultPoint,
     hold: Option<Hold>,
+    reading_until: Option<Timestamp>,
     retirement: Option<Retirement>,
 }
 
@@ -69,8 +70,9 @@ impl Vault {
         let replicas = self.catalog.list_replicas(plan_id).await?;
         let retired = self.catalog.list_retirements(plan_id).await?;
         let holds = self.catalog.list_holds(plan_id).await?;
+        let readings = self.catalog.list_readings(plan_id).await?;
         let reads = stream::iter(&replicas)
-            .map(|replica| self.read(plan_id, &replica.recovery_point_id, &retired, &holds))
+            .map(|replica| self.read(plan_id, &replica.recovery_point_id, &retired, &holds, &readings))
             .buffered(CONCURRENCY)
             .collect::<Vec<_>>()
             .await;
@@ -134,6 +136,7 @@ impl Vault {
         id: &RecoveryPointId,
         retired: &BTreeSet<RecoveryPointId>,
         holds: &BTreeSet<RecoveryPointId>,
+        readings: &BTreeSet<RecoveryPointId>,
     ) -> Result<Option<Read>, Failure> {
         let Some(point) = self.catalog.find_point(plan_id, id).await? else {
             return Ok(None);
@@ -154,9 +157,15 @@ impl Vault {
         } else {
             None
         };
+        let reading_until = if readings.contains(id) {
+            self.catalog.find_reading(plan_id, id).await?
+        } else {
+            None
+        };
         Ok(Some(Read {
             point,
             hold,
+            reading_until,
             retirement,
         }))
     }
@@ -338,6 +347,7 @@ fn known(read: Read, replica: &ListedReplica, aside: Protections, sets: &mut Res
         ended_at: Some(point.copied_at),
         hold: read.hold,
         cbt_base: false,
+        reading_until: read.reading_until,
         retirement: read.retirement,
         aside,
         archive: point.archive,

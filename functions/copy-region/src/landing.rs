@@ -1,7 +1,9 @@
 //! Looking at what is in flight, and taking off what has landed.
 
 use crate::{CopyRegion, Work};
-use holdfast_aws::copies::{delete_hop, describe_by_ids, describe_copies, lock_snapshot, unshare_snapshot};
+use holdfast_aws::copies::{
+    delete_temporary, describe_by_ids, describe_copies, lock_snapshot, unshare_snapshot,
+};
 use holdfast_aws::failure::Failure;
 use holdfast_aws::sessions::Session;
 use holdfast_aws::snapshots::ListedSnapshot;
@@ -112,7 +114,7 @@ impl CopyRegion {
             } else if stage == Stage::Copy {
                 self.note_leftover(work, flight, id).await?;
             } else {
-                delete_hop(&self.ec2, id).await?;
+                delete_temporary(&self.ec2, id).await?;
             }
         }
         Ok(())
@@ -268,7 +270,7 @@ impl CopyRegion {
 
     /// Deletes a hop. One that EC2 will not delete does not hold the copies up: the copy job tells of it.
     async fn remove_hop(&self, work: &mut Work, hop: &SnapshotId) -> Result<(), Failure> {
-        match delete_hop(&self.ec2, hop).await {
+        match delete_temporary(&self.ec2, hop).await {
             Err(failure @ Failure::Permanent { .. }) => {
                 work.copies
                     .leave_behind(format!("the hop {hop} is still there: {}", failure.chain()));

@@ -17,6 +17,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
                 group: environment::variable("HOLDFAST_SCHEDULE_GROUP")?,
                 role_arn: environment::variable("HOLDFAST_SCHEDULE_ROLE_ARN")?,
                 state_machine_arn: environment::variable("HOLDFAST_STATE_MACHINE_ARN")?,
+                restore_state_machine_arn: environment::variable("HOLDFAST_RESTORE_STATE_MACHINE_ARN")?,
             },
             ec2: aws_sdk_ec2::Client::new(&config),
             sessions: Sessions::new(config, environment::variable("HOLDFAST_ACCOUNT_ID")?),

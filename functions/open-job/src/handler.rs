@@ -10,7 +10,7 @@ use holdfast_aws::failure::Failure;
 use holdfast_aws::instances::describe_candidates;
 use holdfast_core::backup::Backup;
 use holdfast_core::ids::{InstanceId, JobId, Occasion, RecoveryPointId, derive_run_ids};
-use holdfast_core::job::{Job, JobStatus, Progress};
+use holdfast_core::job::{Job, JobKind, JobStatus, Progress};
 use holdfast_core::message::{BackupInput, OpenJobRequest, OpenJobResponse, PlanSource};
 use holdfast_core::pacing::{cut_batches, later};
 use holdfast_core::plan::BackupPlan;
@@ -93,6 +93,7 @@ impl OpenJob {
         let plan = self.plan(source).await?;
         let job = Job {
             job_id,
+            kind: JobKind::Backup,
             status: JobStatus::Created,
             status_since: now,
             plan_id: plan.plan_id.clone(),
@@ -114,6 +115,7 @@ impl OpenJob {
             outcome: None,
             hold: None,
             cbt_base: false,
+            reading_until: None,
             retirement: None,
         };
         match self.catalog.open_job(&job, &point).await? {

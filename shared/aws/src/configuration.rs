@@ -296,12 +296,22 @@ fn volume_configuration(volume: &Volume, instance: &InstanceId, root: &str) -> O
         .attachments()
         .iter()
         .find(|attachment| attachment.instance_id() == Some(instance.as_str()))?;
-    let device = attachment.device()?.to_owned();
+    let device = attachment.device()?;
+    Some(VolumeConfiguration {
+        is_boot: device == root,
+        delete_on_termination: attachment.delete_on_termination(),
+        ebs_card_index: attachment.ebs_card_index(),
+        ..volume_alone(volume, device)?
+    })
+}
+
+/// A volume, whatever it hangs on.
+pub(crate) fn volume_alone(volume: &Volume, device: &str) -> Option<VolumeConfiguration> {
     Some(VolumeConfiguration {
         volume_id: VolumeId::try_from(volume.volume_id()?).ok()?,
-        is_boot: device == root,
-        device,
-        delete_on_termination: attachment.delete_on_termination(),
+        is_boot: false,
+        device: device.to_owned(),
+        delete_on_termination: None,
         size_gib: volume.size(),
         volume_type: volume.volume_type().map(text),
         iops: volume.iops(),
@@ -311,7 +321,7 @@ fn volume_configuration(volume: &Volume, instance: &InstanceId, root: &str) -> O
         availability_zone: owned(volume.availability_zone()),
         multi_attach_enabled: volume.multi_attach_enabled(),
         source_snapshot_id: owned(volume.snapshot_id()),
-        ebs_card_index: attachment.ebs_card_index(),
+        ebs_card_index: None,
         tags: tags_from(volume.tags()),
     })
 }

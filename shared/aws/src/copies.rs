@@ -128,16 +128,19 @@ pub async fn unshare_snapshot(ec2: &Client, snapshot: &SnapshotId, account: &str
     }
 }
 
-/// Deletes a hop. One that is gone is fine.
+/// Deletes a snapshot that a job made for its own use, such as a hop. One that is gone is fine.
 ///
 /// # Errors
 /// The call failed.
-pub async fn delete_hop(ec2: &Client, snapshot: &SnapshotId) -> Result<(), Failure> {
+pub async fn delete_temporary(ec2: &Client, snapshot: &SnapshotId) -> Result<(), Failure> {
     let done = ec2.delete_snapshot().snapshot_id(snapshot.as_str()).send().await;
     match done {
         Ok(_) => Ok(()),
         Err(error) if is_gone(&error) => Ok(()),
-        Err(error) => Err(Failure::call(format!("deleting the hop {snapshot}"), error)),
+        Err(error) => Err(Failure::call(
+            format!("deleting {snapshot}, which is not needed any more"),
+            error,
+        )),
     }
 }
 

@@ -14,6 +14,8 @@ pub mod instances;
 pub mod lambda;
 pub mod locks;
 pub mod report;
+pub mod restore_report;
+pub mod restoring;
 pub mod retention_report;
 pub mod schedules;
 pub mod seal;

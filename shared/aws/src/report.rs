@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use holdfast_core::ids::JobId;
 use holdfast_core::job::{Job, JobStatus};
 use holdfast_core::recovery_point::Outcome;
 use jiff::Timestamp;
@@ -41,12 +42,31 @@ pub async fn publish_job_event(
     job: &Job,
     outcome: &Outcome,
 ) -> Result<(), Failure> {
-    let what = || format!("publishing the end of {} to the event bus {bus}", job.job_id);
+    let detail = event_detail(job, outcome);
+    put_event(
+        events,
+        bus,
+        (EVENT_SOURCE, BACKUP_JOB_ENDED),
+        &detail,
+        &job.job_id,
+    )
+    .await
+}
+
+/// Puts one event about the end of a job on a bus, under its source and detail type.
+pub(crate) async fn put_event(
+    events: &aws_sdk_eventbridge::Client,
+    bus: &str,
+    (source, detail_type): (&str, &str),
+    detail: &Value,
+    job_id: &JobId,
+) -> Result<(), Failure> {
+    let what = || format!("publishing the end of {job_id} to the event bus {bus}");
     let entry = PutEventsRequestEntry::builder()
         .event_bus_name(bus)
-        .source(EVENT_SOURCE)
-        .detail_type(BACKUP_JOB_ENDED)
-        .detail(event_detail(job, outcome).to_string())
+        .source(source)
+        .detail_type(detail_type)
+        .detail(detail.to_string())
         .build();
     let answer = events
         .put_events()

@@ -1,6 +1,7 @@
 //! A plan's schedules in EventBridge Scheduler.
 //!
-//! Schedule `n` of a plan is named `<plan>.<n>`. A plan id holds no dot, so no plan's names begin with another's.
+//! Schedule `n` of a plan is named `<plan>.<n>`, that of its rehearsals `<plan>.rehearsal.<n>`. A plan id holds no dot,
+//! so no plan's names begin with another's.
 
 use crate::failure::Failure;
 use aws_sdk_scheduler::Client;
@@ -10,7 +11,8 @@ use aws_sdk_scheduler::operation::delete_schedule::DeleteScheduleError;
 use aws_sdk_scheduler::types::{FlexibleTimeWindow, FlexibleTimeWindowMode, RetryPolicy, Target};
 use holdfast_core::ids::PlanId;
 use holdfast_core::plan::BackupPlan;
-use serde_json::json;
+use holdfast_core::schedule::Schedule;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// How long a start that could not be delivered is still delivered: as long as the scheduler tries at most. A late
@@ -25,11 +27,25 @@ pub struct Schedules {
     pub client: Client,
     /// The schedule group.
     pub group: String,
-    /// The role that may start the state machine.
+    /// The role that may start the state machines.
     pub role_arn: String,
-    /// The state machine.
+    /// The state machine of backups.
     pub state_machine_arn: String,
+    /// The state machine of restores, which rehearses.
+    pub restore_state_machine_arn: String,
 }
+
+/// One schedule of a plan.
+struct Slot<'a> {
+    name: String,
+    schedule: &'a Schedule,
+    zone: &'a str,
+    state_machine_arn: &'a str,
+    input: Value,
+}
+
+/// What the scheduler puts in place of this: the slot, the same in every delivery of it.
+const SLOT: &str = "<aws.scheduler.scheduled-time>";
 
 fn prefix(plan_id: &PlanId) -> String {
     format!("{plan_id}.")
@@ -41,13 +57,26 @@ impl Schedules {
     /// # Errors
     /// A call failed. Trying again goes on where it stopped.
     pub async fn ensure(&self, plan: &BackupPlan) -> Result<(), Failure> {
+        let prefix = prefix(&plan.plan_id);
+        let backups = plan.schedules.iter().enumerate().map(|(number, schedule)| Slot {
+            name: format!("{prefix}{number}"),
+            schedule,
+            zone: &plan.time_zone,
+            state_machine_arn: &self.state_machine_arn,
+            input: json!({"plan_id": plan.plan_id, "scheduled_time": SLOT}),
+        });
+        let rehearsals = plan.rehearsal.iter().flat_map(|rehearsal| &rehearsal.schedules);
+        let rehearsals = rehearsals.enumerate().map(|(number, schedule)| Slot {
+            name: format!("{prefix}rehearsal.{number}"),
+            schedule,
+            zone: &plan.time_zone,
+            state_machine_arn: &self.restore_state_machine_arn,
+            input: json!({"rehearse": plan.plan_id, "scheduled_time": SLOT}),
+        });
         let mut wanted = BTreeSet::new();
-        for (number, schedule) in plan.schedules.iter().enumerate() {
-            let name = format!("{}{number}", prefix(&plan.plan_id));
-            let zone = schedule.time_zone.as_deref().unwrap_or(&plan.time_zone);
-            self.ensure_one(&plan.plan_id, &name, &schedule.expression, zone)
-                .await?;
-            wanted.insert(name);
+        for slot in backups.chain(rehearsals) {
+            self.ensure_one(&slot).await?;
+            wanted.insert(slot.name);
         }
         self.delete_others(&plan.plan_id, &wanted).await
     }
@@ -60,24 +89,19 @@ impl Schedules {
         self.delete_others(plan_id, &BTreeSet::new()).await
     }
 
-    async fn ensure_one(
-        &self,
-        plan_id: &PlanId,
-        name: &str,
-        expression: &str,
-        zone: &str,
-    ) -> Result<(), Failure> {
+    async fn ensure_one(&self, slot: &Slot<'_>) -> Result<(), Failure> {
+        let name = &slot.name;
+        let expression = &slot.schedule.expression;
+        let zone = slot.schedule.time_zone.as_deref().unwrap_or(slot.zone);
         let what = || format!("setting schedule {name} in group {}", self.group);
-        // The scheduler puts the slot in, the same in every delivery of it.
-        let input = json!({"plan_id": plan_id, "scheduled_time": "<aws.scheduler.scheduled-time>"});
         let retries = RetryPolicy::builder()
             .maximum_event_age_in_seconds(MAX_EVENT_AGE_SECONDS)
             .maximum_retry_attempts(MAX_RETRIES)
             .build();
         let target = Target::builder()
-            .arn(&self.state_machine_arn)
+            .arn(slot.state_machine_arn)
             .role_arn(&self.role_arn)
-            .input(input.to_string())
+            .input(slot.input.to_string())
             .retry_policy(retries)
             .build()
             .map_err(|error| Failure::permanent_from(what(), error))?;

@@ -170,6 +170,8 @@ pub struct ListedSnapshot {
     pub tags: Tags,
     /// Whether it lies in the archive tier.
     pub archived: bool,
+    /// The key it is encrypted with.
+    pub key: Option<String>,
 }
 
 /// Lists the account's own snapshots that carry a recovery point's tag, page by page, handing each to `take`. Copies
@@ -255,5 +257,6 @@ fn listed(snapshot: &Snapshot) -> Option<ListedSnapshot> {
             .map(str::to_owned),
         tags: tags_from(snapshot.tags()),
         archived: snapshot.storage_tier() == Some(&StorageTier::Archive),
+        key: snapshot.kms_key_id().map(str::to_owned),
     })
 }

@@ -10,11 +10,13 @@ use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use holdfast_core::failure::parse_document;
-use holdfast_core::ids::{InstanceId, PlanId, RecoveryPointId};
+use holdfast_core::ids::{InstanceId, JobId, PlanId, RecoveryPointId};
 use holdfast_core::recovery_point::{Hold, Retirement};
 use holdfast_core::vault::{
-    VaultBackup, VaultPoint, backup_key, hold_key, plan_prefix, point_key, retirement_key, sources_prefix,
+    Reading, VaultBackup, VaultPoint, backup_key, hold_key, plan_prefix, point_key, reading_key,
+    readings_prefix, retirement_key, sources_prefix,
 };
+use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeSet;
 
@@ -152,6 +154,60 @@ impl VaultCatalog {
     /// A page that cannot be read.
     pub async fn list_retirements(&self, plan: &PlanId) -> Result<BTreeSet<RecoveryPointId>, Failure> {
         self.list_points(&format!("retirements/{plan}/")).await
+    }
+
+    /// The recovery points of a plan that restores read from, or have read from.
+    ///
+    /// # Errors
+    /// A page that cannot be read.
+    pub async fn list_readings(&self, plan: &PlanId) -> Result<BTreeSet<RecoveryPointId>, Failure> {
+        let mut points = BTreeSet::new();
+        self.list(&readings_prefix(plan), |key| {
+            let point = key
+                .split_once('/')
+                .map(|(point, _)| RecoveryPointId::try_from(point));
+            points.extend(point.and_then(Result::ok));
+        })
+        .await?;
+        Ok(points)
+    }
+
+    /// Until when restores may read from a replica, at the latest.
+    ///
+    /// # Errors
+    /// A call failed, or an object is not as it should be.
+    pub async fn find_reading(
+        &self,
+        plan: &PlanId,
+        point: &RecoveryPointId,
+    ) -> Result<Option<Timestamp>, Failure> {
+        let prefix = format!("{}{point}/", readings_prefix(plan));
+        let mut keys = Vec::new();
+        self.list(&prefix, |key| keys.push(format!("{prefix}{key}")))
+            .await?;
+        let mut latest = None;
+        for key in keys {
+            let reading: Option<Reading> = self.read(&key).await?;
+            latest = latest.max(reading.map(|reading| reading.until));
+        }
+        Ok(latest)
+    }
+
+    /// Keeps retention away from a replica until `until`. Says whether it is there and not on its way out.
+    ///
+    /// # Errors
+    /// A call failed.
+    pub async fn write_reading(
+        &self,
+        plan: &PlanId,
+        point: &RecoveryPointId,
+        job: &JobId,
+        until: Timestamp,
+    ) -> Result<bool, Failure> {
+        self.write(&reading_key(plan, point, job), &Reading { until })
+            .await?;
+        // Written first, then looked: an intent that is not seen here will see this reading.
+        Ok(self.find_retirement(plan, point).await?.is_none())
     }
 
     async fn list_points(&self, prefix: &str) -> Result<BTreeSet<RecoveryPointId>, Failure> {

@@ -184,6 +184,23 @@ pub fn derive_run_ids(plan: &PlanId, occasion: &Occasion<'_>) -> (JobId, Recover
     )
 }
 
+/// The id of the restore job that an execution opens.
+#[must_use]
+pub fn derive_restore_job_id(occasion: &Occasion<'_>, plan: &str) -> JobId {
+    let mut digest = Sha256::new();
+    digest.update("restore");
+    digest.update([0]);
+    match occasion {
+        Occasion::Slot(slot) => digest.update(format!("slot:{plan}:{slot}")),
+        Occasion::Execution { id, .. } => digest.update(format!("execution:{id}")),
+    }
+    JobId(format!(
+        "job-{}-{}",
+        occasion.moment().strftime("%Y%m%dT%H%M%SZ"),
+        hex_prefix(&digest.finalize(), 8)
+    ))
+}
+
 /// The first `bytes` bytes as lower-case hexadecimal digits.
 #[must_use]
 pub fn hex_prefix(digest: &[u8], bytes: usize) -> String {

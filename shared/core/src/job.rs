@@ -72,7 +72,13 @@ impl JobStatus {
                     Self::Aborting | Self::Aborted | Self::Completed | Self::Failed | Self::Partial
                 )
             }
-            Self::Aborting => matches!(next, Self::Aborted | Self::Failed),
+            // What cannot be taken back any more is brought to its end.
+            Self::Aborting => {
+                matches!(
+                    next,
+                    Self::Aborted | Self::Failed | Self::Completed | Self::Partial
+                )
+            }
             Self::Aborted | Self::Completed | Self::Failed | Self::Expired | Self::Partial => false,
         }
     }
@@ -107,18 +113,32 @@ impl fmt::Display for JobStatus {
     }
 }
 
-/// One run of a backup.
+/// What a job is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// It takes a recovery point.
+    #[default]
+    Backup,
+    /// It gives resources of a recovery point back.
+    Restore,
+}
+
+/// One run of a backup or of a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// Its id.
     pub job_id: JobId,
+    /// What it is for.
+    #[serde(default)]
+    pub kind: JobKind,
     /// Its status.
     pub status: JobStatus,
     /// Since when it has that status.
     pub status_since: Timestamp,
     /// The plan it runs.
     pub plan_id: PlanId,
-    /// The recovery point it makes.
+    /// The recovery point it makes, or restores from.
     pub recovery_point_id: RecoveryPointId,
     /// The state machine execution that carries it.
     pub execution_id: String,

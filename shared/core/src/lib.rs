@@ -17,6 +17,7 @@ pub mod plan;
 pub mod polling;
 pub mod recovery_point;
 pub mod replica;
+pub mod restoring;
 pub mod retention;
 pub mod retention_rule;
 pub mod retiring;

@@ -3,6 +3,7 @@
 use crate::failure::{InvalidField, parse_document};
 use crate::ids::PlanId;
 use crate::replica::{Replica, validate_replicas};
+use crate::restoring::rehearsal::{Rehearsal, validate_rehearsal};
 use crate::retention_rule::{RetentionRule, validate_rules};
 use crate::schedule::{MAX_SCHEDULES, Schedule, validate_schedule, validate_time_zone};
 use crate::selection::{Selection, validate_selection};
@@ -49,6 +50,9 @@ pub struct BackupPlan {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]
     pub replicas: Vec<Replica>,
+    /// How and when its restore is rehearsed; never where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearsal: Option<Rehearsal>,
     /// When the plan runs by itself; at most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
@@ -122,6 +126,9 @@ impl BackupPlan {
         problems.extend(validate_volume_selection("volumes", &self.volumes));
         problems.extend(validate_plan_tags("tags", &self.tags, MAX_PLAN_TAGS));
         problems.extend(validate_rules("retention", &self.retention, false));
+        if let Some(rehearsal) = &self.rehearsal {
+            problems.extend(validate_rehearsal("rehearsal", rehearsal));
+        }
         problems.extend(validate_replicas("replicas", &self.replicas, &self.retention));
         if self.schedules.len() > MAX_SCHEDULES {
             let found = self.schedules.len();

@@ -41,6 +41,9 @@ pub struct RecoveryPoint {
     /// An image's next increment is read against its snapshots.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cbt_base: bool,
+    /// Until when a restore may read from it: it stays as long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading_until: Option<Timestamp>,
     /// The intent to let it go, with the reasons. From then on it is no history any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retirement: Option<Retirement>,

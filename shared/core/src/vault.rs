@@ -7,6 +7,7 @@
 //! catalog/<plan>/<recovery point>/point.json                a VaultPoint, last: from then on the replica counts
 //! holds/<plan>/<recovery point>.json                        a Hold
 //! retirements/<plan>/<recovery point>.json                  a Retirement
+//! restores/<plan>/<recovery point>/<restore job>.json       a Reading
 //! sources/<plan>/<region>.json                              which region's plan of that name this is
 //! ```
 
@@ -76,6 +77,25 @@ pub struct VaultCopy {
     pub source_snapshot_id: SnapshotId,
     /// The volume that one is of.
     pub volume_id: VolumeId,
+}
+
+/// That a restore reads from a replica, which stays as long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Until when at the latest.
+    pub until: Timestamp,
+}
+
+/// Where it stands which restores read from a plan's replicas.
+#[must_use]
+pub fn readings_prefix(plan: &PlanId) -> String {
+    format!("restores/{plan}/")
+}
+
+/// Where it stands that a restore reads from a replica.
+#[must_use]
+pub fn reading_key(plan: &PlanId, point: &RecoveryPointId, job: &JobId) -> String {
+    format!("restores/{plan}/{point}/{job}.json")
 }
 
 /// Where a plan's replicas stand in a vault's catalog.

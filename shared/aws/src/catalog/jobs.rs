@@ -1,6 +1,6 @@
 //! Jobs in the catalog, and the executions that carry them.
 
-use super::{Catalog, item, key, string, value, was_done};
+use super::{Catalog, Item, item, key, string, value, was_done};
 use crate::failure::Failure;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -21,12 +21,19 @@ pub enum Opening {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Execution {
-    job_id: JobId,
+pub(super) struct Execution {
+    pub(super) job_id: JobId,
 }
 
-fn pk(job: &JobId) -> String {
+/// The sort key of an execution.
+pub(super) const EXECUTION: &str = "EXECUTION";
+
+pub(super) fn pk(job: &JobId) -> String {
     format!("JOB#{job}")
+}
+
+pub(super) fn execution_pk(execution_id: &str) -> String {
+    format!("EXECUTION#{execution_id}")
 }
 
 impl Catalog {
@@ -36,6 +43,22 @@ impl Catalog {
     /// # Errors
     /// The call failed, or it met another write to the same records.
     pub async fn open_job(&self, job: &Job, point: &RecoveryPoint) -> Result<Opening, Failure> {
+        let point = item(
+            &super::recovery_points::pk(&point.plan_id),
+            point.recovery_point_id.as_str(),
+            point,
+        )?;
+        // From its first recovery point on, a plan is one that retention looks after.
+        let registered = super::retention::retention_registry_item(&job.plan_id);
+        self.open(job, vec![(point, true), (registered, false)]).await
+    }
+
+    /// Writes a job and the execution that carries it with what belongs to them, all or nothing. What is marked as new
+    /// must not be there.
+    ///
+    /// # Errors
+    /// The call failed, or it met another write to the same records.
+    pub(super) async fn open(&self, job: &Job, beside: Vec<(Item, bool)>) -> Result<Opening, Failure> {
         let what = format!("opening {}", job.job_id);
         let mut job_item = item(&pk(&job.job_id), "JOB", job)?;
         job_item.insert(
@@ -45,27 +68,14 @@ impl Catalog {
         let execution = Execution {
             job_id: job.job_id.clone(),
         };
-        let execution_key = format!("EXECUTION#{}", job.execution_id);
-        let items = [
-            job_item,
-            item(
-                &super::recovery_points::pk(&point.plan_id),
-                point.recovery_point_id.as_str(),
-                point,
-            )?,
-            item(&execution_key, "EXECUTION", &execution)?,
-        ];
+        let execution = item(&execution_pk(&job.execution_id), EXECUTION, &execution)?;
         let mut transaction = self.client.transact_write_items();
-        let new = items
-            .into_iter()
-            .map(|item| (item, Some("attribute_not_exists(pk)")));
-        // From its first recovery point on, a plan is one that retention looks after.
-        let registered = (super::retention::retention_registry_item(&job.plan_id), None);
-        for (item, condition) in new.chain([registered]) {
+        let items = [(job_item, true), (execution, true)].into_iter().chain(beside);
+        for (item, is_new) in items {
             let put = Put::builder()
                 .table_name(&self.table)
                 .set_item(Some(item))
-                .set_condition_expression(condition.map(str::to_owned))
+                .set_condition_expression(is_new.then(|| "attribute_not_exists(pk)".to_owned()))
                 .build()
                 .map_err(|error| Failure::permanent_from(what.clone(), error))?;
             transaction = transaction.transact_items(TransactWriteItem::builder().put(put).build());
@@ -103,9 +113,7 @@ impl Catalog {
     /// The call failed, or the record is not as it should be.
     pub async fn find_job_of_execution(&self, execution_id: &str) -> Result<Option<Job>, Failure> {
         let what = format!("execution {execution_id}");
-        let execution: Option<Execution> = self
-            .read(&what, &format!("EXECUTION#{execution_id}"), "EXECUTION")
-            .await?;
+        let execution: Option<Execution> = self.read(&what, &execution_pk(execution_id), EXECUTION).await?;
         match execution {
             Some(execution) => self.find_job(&execution.job_id).await,
             None => Ok(None),

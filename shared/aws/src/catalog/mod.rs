@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | plan | `PLANS` | `PLAN#<plan>` |
 //! | job | `JOB#<job>` | `JOB` |
+//! | restore job | `JOB#<job>` | `RESTORE` |
+//! | restore of a resource | `JOB#<job>` | `RESTORE#<wave>#<place>` |
 //! | execution | `EXECUTION#<arn>` | `EXECUTION` |
 //! | recovery point | `PLAN#<plan>` | `<recovery point>`, so newest first is one query backwards |
 //! | backup | `<recovery point>` | `BACKUP#<instance>` |
@@ -23,6 +25,7 @@ mod jobs;
 mod plans;
 mod recovery_points;
 mod removal;
+mod restores;
 mod retention;
 
 use crate::failure::Failure;

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use holdfast_core::ids::{InstanceId, JobId, PlanId, RecoveryPointId, SnapshotId};
+use holdfast_core::pacing::whole_seconds;
 use holdfast_core::plan::BackupPlan;
 use holdfast_core::recovery_point::{Hold, Manifest, Retirement};
 use holdfast_core::retiring::RECORD_LIFE;
@@ -20,9 +21,9 @@ use std::collections::BTreeMap;
 const REGISTRY: &str = "RETENTION";
 /// What the sort key of a recovery point begins with.
 const POINTS: &str = "rp-";
-/// The condition that a point is there and neither held nor on its way out.
-const FREE: &str =
-    "attribute_exists(pk) AND attribute_not_exists(#hold) AND attribute_not_exists(#retirement)";
+/// The condition that a point is there, neither held nor on its way out, and that no restore reads from it.
+const FREE: &str = "attribute_exists(pk) AND attribute_not_exists(#hold) AND attribute_not_exists(#retirement) AND \
+                    (attribute_not_exists(reading_until) OR reading_until < :now)";
 
 /// What retention reads of a recovery point: everything but the plan.
 #[derive(Debug, Clone, Deserialize)]
@@ -45,6 +46,9 @@ pub struct PointRecord {
     /// Whether an image's next increment is read against it.
     #[serde(default)]
     pub cbt_base: bool,
+    /// Until when a restore may read from it.
+    #[serde(default)]
+    pub reading_until: Option<Timestamp>,
     /// The intent to let it go.
     #[serde(default)]
     pub retirement: Option<Retirement>,
@@ -136,7 +140,8 @@ impl Catalog {
             .query_points(plan_id)
             .filter_expression("attribute_not_exists(#retirement.#ended_at)")
             .projection_expression(
-                "sk, recovery_point_id, job_id, #moment, #manifest.#id, #outcome, #hold, cbt_base, #retirement",
+                "sk, recovery_point_id, job_id, #moment, #manifest.#id, #outcome, #hold, cbt_base, \
+                 reading_until, #retirement",
             )
             .expression_attribute_names("#moment", "moment")
             .expression_attribute_names("#manifest", "manifest")
@@ -313,7 +318,8 @@ impl Catalog {
             .expression_attribute_names("#outcome", "outcome")
             .expression_attribute_names("#ended_at", "ended_at")
             .expression_attribute_values(":outcome_at", value("outcome.ended_at", &outcome_at)?)
-            .expression_attribute_values(":retirement", value("retirement", retirement)?);
+            .expression_attribute_values(":retirement", value("retirement", retirement)?)
+            .expression_attribute_values(":now", value("now", &whole_seconds(retirement.decided_at))?);
         was_done(update.send().await, || {
             format!("writing the intent to let {point} go")
         })

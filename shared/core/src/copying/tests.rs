@@ -37,6 +37,7 @@ fn point() -> RecoveryPoint {
         outcome: None,
         hold: None,
         cbt_base: false,
+        reading_until: None,
         retirement: None,
     }
 }

@@ -51,6 +51,8 @@ pub struct KnownPoint {
     pub hold: Option<Hold>,
     /// Whether the next incremental image is read against it.
     pub cbt_base: bool,
+    /// Until when a restore may read from it.
+    pub reading_until: Option<Timestamp>,
     /// The intent to let it go. Such a point is no history any more.
     pub retirement: Option<Retirement>,
     /// Why it stays and counts for nothing yet: of replicas only.
@@ -74,6 +76,12 @@ impl KnownPoint {
         .filter_map(|(applies, protection)| applies.then_some(protection))
         .chain([self.aside])
         .collect()
+    }
+
+    /// Whether a restore may read from it just now.
+    #[must_use]
+    pub fn is_read(&self, now: Timestamp) -> bool {
+        self.reading_until.is_some_and(|until| now < until)
     }
 
     /// How good it is as history: what stands aside is none.

@@ -34,6 +34,7 @@ fn history(points: &[(Standing, &[u32])]) -> PlanHistory {
                 incomplete: false,
                 hold: None,
                 cbt_base: false,
+                reading_until: None,
                 retirement: None,
                 aside: Protections::NONE,
                 archive: None,

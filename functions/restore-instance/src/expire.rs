@@ -1,0 +1,87 @@
+//! Deleting the volumes that in-place restores took off, when their time for an undo is over.
+
+use crate::RestoreInstance;
+use holdfast_aws::failure::Failure;
+use holdfast_aws::restoring::survey::failure;
+use holdfast_aws::restoring::volume::{self, VolumeView};
+use holdfast_core::ids::{InstanceId, JobId, VolumeId};
+use holdfast_core::restoring::message::UndoExpired;
+use holdfast_core::restoring::tags::{UNDO_OF, UNDO_UNTIL};
+use jiff::Timestamp;
+
+impl RestoreInstance {
+    /// Deletes what both the tag and the catalog say may go: a volume that a restore or an undo has taken off, that hangs
+    /// on nothing, and whose time is over. Anybody can write a tag; what the catalog does not name stays.
+    pub(crate) async fn expire_undo(&self, now: Timestamp) -> Result<UndoExpired, Failure> {
+        let ec2 = &self.here.ec2;
+        let mut found: Vec<(VolumeId, VolumeView)> = Vec::new();
+        volume::list_tagged(ec2, UNDO_UNTIL, |id, view| found.push((id, view)))
+            .await
+            .map_err(|refusal| failure("listing the volumes that are kept for an undo", &refusal))?;
+        let mut expired = UndoExpired::default();
+        for (id, view) in found {
+            match self.may_go(&id, &view, now).await? {
+                Ok(false) => {}
+                Ok(true) => match volume::delete(ec2, &id).await {
+                    Ok(()) => expired.deleted.push(id),
+                    Err(refusal) => {
+                        expired.kept.insert(id, refusal.reason);
+                    }
+                },
+                Err(why) => {
+                    expired.kept.insert(id, why);
+                }
+            }
+        }
+        tracing::info!(
+            deleted = expired.deleted.len(),
+            kept = expired.kept.len(),
+            "undo volumes looked at"
+        );
+        Ok(expired)
+    }
+
+    /// Whether a volume's time is over; and if it is, why it stays all the same.
+    async fn may_go(
+        &self,
+        id: &VolumeId,
+        view: &VolumeView,
+        now: Timestamp,
+    ) -> Result<Result<bool, String>, Failure> {
+        let until = view
+            .tags
+            .get(UNDO_UNTIL)
+            .and_then(|until| until.parse::<Timestamp>().ok());
+        let Some(until) = until else {
+            return Ok(Err(format!("its tag {UNDO_UNTIL} names no moment")));
+        };
+        if now < until {
+            return Ok(Ok(false));
+        }
+        if view.state != "available" {
+            return Ok(Err(format!("it is {}", view.state)));
+        }
+        let named = view.tags.get(UNDO_OF).and_then(|value| value.split_once('/'));
+        let parsed = named.and_then(|(job, resource)| {
+            Some((JobId::try_from(job).ok()?, InstanceId::try_from(resource).ok()?))
+        });
+        let Some((job, resource)) = parsed else {
+            return Ok(Err(format!("its tag {UNDO_OF} names no restore")));
+        };
+        let restores = self.catalog.list_restores(&job).await?;
+        let restore = restores
+            .into_iter()
+            .find(|restore| restore.resource_id == resource);
+        let is_ours = restore.is_some_and(|restore| {
+            let kept = holdfast_core::restoring::blueprint::kept_volumes(&restore.blueprint.exchanges);
+            restore.status.is_terminal()
+                && restore.blueprint.undo_until.is_some_and(|until| until <= now)
+                && kept.values().any(|kept| kept == id)
+        });
+        if is_ours {
+            Ok(Ok(true))
+        } else {
+            Ok(Err("the catalog does not name it as kept for an undo".to_owned()))
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! The last steps: what a launch cannot set, rest, nothing temporary left, and the comparison with what was captured.
+
+use crate::RestoreInstance;
+use crate::original::ending_volumes;
+use crate::step::{Reached, Trouble, Work};
+use holdfast_aws::restoring::interface::{self, associate, holders};
+use holdfast_aws::restoring::survey::describe_instances;
+use holdfast_aws::restoring::{image, instance, remove_tags, set_tags, target_group, tidy, volume};
+use holdfast_core::configuration::{InstanceConfiguration, Tags, VolumeConfiguration};
+use holdfast_core::ids::InstanceId;
+use holdfast_core::pacing::{VISIBILITY, later};
+use holdfast_core::restoring::Mode;
+use holdfast_core::restoring::fidelity::{Difference, compare, compare_volumes};
+use holdfast_core::restoring::step::Part;
+use holdfast_core::restoring::tags::{RESTORE, creation_tags, final_tags};
+use std::collections::BTreeMap;
+
+impl RestoreInstance {
+    /// Sets what a launch cannot: tags of single volumes and interfaces, source/destination checks, elastic addresses,
+    /// target groups.
+    pub(crate) async fn dress(&self, work: &mut Work) -> Result<Reached, Trouble> {
+        let id = work.made(Part::Final)?;
+        let Some(view) = instance::look(work.ec2(), &id).await? else {
+            return Ok(Reached::NotYet(format!("EC2 does not show {id} yet")));
+        };
+        let target = work.restore.blueprint.target.clone();
+        let mut alike: BTreeMap<Tags, Vec<String>> = BTreeMap::new();
+        for wanted in &target.volumes {
+            if let Some((volume, _)) = view.volumes.get(&wanted.device) {
+                let tags = creation_tags(&wanted.tags, &work.tag);
+                alike.entry(tags).or_default().push(volume.to_string());
+            }
+        }
+        for wanted in &target.interfaces {
+            let index = wanted.device_index.unwrap_or(0);
+            let Some(there) = view.interfaces.get(&index) else {
+                continue;
+            };
+            // One that was there before keeps what it carries.
+            if wanted.network_interface_id.is_empty() {
+                let tags = creation_tags(&wanted.tags, &work.tag);
+                alike.entry(tags).or_default().push(there.id.clone());
+            }
+            if let (Some(ends), Some(attachment)) = (wanted.delete_on_termination, &there.attachment_id)
+                && ends != there.delete_on_termination
+            {
+                interface::set_end(work.ec2(), &there.id, attachment, ends).await?;
+            }
+            if wanted.source_dest_check == Some(false) {
+                interface::set_source_dest_check(work.ec2(), &there.id, false).await?;
+            }
+        }
+        for (tags, resources) in &alike {
+            set_tags(work.ec2(), resources, tags).await?;
+        }
+        self.give_elastic_ips(work, &target, &view).await?;
+        for group in work.restore.blueprint.target_groups.clone() {
+            target_group::replace(&work.clients.elb, &group, &id, &work.restore.resource_id).await?;
+        }
+        Ok(Reached::Yes)
+    }
+
+    async fn give_elastic_ips(
+        &self,
+        work: &Work,
+        target: &InstanceConfiguration,
+        view: &instance::InstanceView,
+    ) -> Result<(), Trouble> {
+        let mut wanted: BTreeMap<String, (String, String)> = BTreeMap::new();
+        for interface in &target.interfaces {
+            let Some(there) = view.interfaces.get(&interface.device_index.unwrap_or(0)) else {
+                continue;
+            };
+            let mut addresses = interface.private_addresses.clone();
+            addresses.sort_by_key(|address| !address.primary);
+            // An address that EC2 chose stands at the same place in its list.
+            for (private, given) in addresses.iter().zip(&there.addresses) {
+                if let Some(allocation) = &private.allocation_id {
+                    let exact = Some(private.address.clone()).filter(|address| !address.is_empty());
+                    let place = (there.id.clone(), exact.unwrap_or_else(|| given.clone()));
+                    wanted.insert(allocation.clone(), place);
+                }
+            }
+        }
+        let allocations: Vec<String> = wanted.keys().cloned().collect();
+        let standing = holders(work.ec2(), &allocations).await?;
+        for (allocation, (interface, private)) in wanted {
+            if standing.get(&allocation) != Some(&(interface.clone(), private.clone())) {
+                associate(work.ec2(), &allocation, &interface, &private).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the instance rest as it was captured: protected, and stopped, if it was.
+    pub(crate) async fn settle(&self, work: &mut Work) -> Result<Reached, Trouble> {
+        let id = work.made(Part::Final)?;
+        let target = &work.restore.blueprint.target;
+        if target
+            .state
+            .as_deref()
+            .is_some_and(|state| state.starts_with("stop"))
+        {
+            let Some(view) = instance::look(work.ec2(), &id).await? else {
+                return Ok(Reached::NotYet(format!("EC2 does not show {id}")));
+            };
+            match view.state.as_str() {
+                "stopped" => {}
+                "running" => {
+                    instance::stop(work.ec2(), &id).await?;
+                    return Ok(Reached::NotYet(format!(
+                        "{id} is stopping: it was captured stopped"
+                    )));
+                }
+                state => return Ok(Reached::NotYet(format!("{id} is {state}"))),
+            }
+        }
+        if target.disable_api_stop == Some(true) {
+            instance::protect_from_stop(work.ec2(), &id, true).await?;
+        }
+        if target.disable_api_termination == Some(true) {
+            instance::protect_from_termination(work.ec2(), &id, true).await?;
+        }
+        Ok(Reached::Yes)
+    }
+
+    /// Removes what was temporary, compares, and takes the restore's tag off what stays.
+    pub(crate) async fn finish(&self, work: &mut Work) -> Result<Reached, Trouble> {
+        if work.restore.blueprint.mode == Mode::Undo {
+            return Ok(Reached::Yes);
+        }
+        let stays = self.staying(work).await?;
+        let left = tidy::find(work.ec2(), &work.tag).await?;
+        let passing = passing(left, &stays);
+        if !passing.is_empty() {
+            tidy::remove(work.ec2(), &passing).await?;
+            return Ok(Reached::NotYet("what was temporary is being removed".to_owned()));
+        }
+        if work.restore.blueprint.mode == Mode::Rehearsal {
+            work.restore.differences = self.differences(work).await?;
+            return Ok(Reached::Yes);
+        }
+        untag(work, &stays).await?;
+        work.restore.differences = self.differences(work).await?;
+        Ok(Reached::Yes)
+    }
+
+    /// What of the things that carry the restore's tag is to stay, with the tags that each is to carry in the end.
+    async fn staying(&self, work: &Work) -> Result<BTreeMap<String, Tags>, Trouble> {
+        let restore = &work.restore;
+        let blueprint = &restore.blueprint;
+        let from = format!("{}/{}", restore.recovery_point_id, restore.resource_id);
+        let target = &blueprint.target;
+        let mut stays = BTreeMap::new();
+        let of_volume = |device: &str| {
+            let wanted = target.volumes.iter().find(|volume| volume.device == device);
+            wanted
+                .map(|wanted| final_tags(&wanted.tags, &from))
+                .unwrap_or_default()
+        };
+        for (device, volume) in &restore.made.volumes {
+            stays.insert(volume.to_string(), of_volume(device));
+        }
+        if let Some(image) = &restore.made.machine_image_id {
+            stays.insert(image.clone(), final_tags(&target.tags, &from));
+            if let Some(found) = image::find(work.ec2(), "image-id", image).await? {
+                for snapshot in found.snapshots {
+                    stays.insert(snapshot.to_string(), final_tags(&Tags::new(), &from));
+                }
+            }
+        }
+        if let Some(id) = restore.made.instances.get(&Part::Final) {
+            stays.insert(id.to_string(), final_tags(&target.tags, &from));
+            if let Some(view) = instance::look(work.ec2(), id).await? {
+                for (device, (volume, _)) in &view.volumes {
+                    stays.insert(volume.to_string(), of_volume(device));
+                }
+                for interface in &target.interfaces {
+                    let there = view.interfaces.get(&interface.device_index.unwrap_or(0));
+                    if let Some(there) = there.filter(|_| interface.network_interface_id.is_empty()) {
+                        stays.insert(there.id.clone(), final_tags(&interface.tags, &from));
+                    }
+                }
+            }
+        }
+        Ok(stays)
+    }
+
+    /// How the result differs from what it was to be.
+    async fn differences(&self, work: &Work) -> Result<Vec<Difference>, Trouble> {
+        let restore = &work.restore;
+        let blueprint = &restore.blueprint;
+        let target = &blueprint.target;
+        match blueprint.mode {
+            Mode::Undo => Ok(Vec::new()),
+            Mode::Volumes => {
+                let found = volume::configurations(work.ec2(), &restore.made.volumes).await?;
+                let mut differences = Vec::new();
+                compare_volumes(&target.volumes, &with_flags(found, target), &mut differences);
+                Ok(differences)
+            }
+            Mode::Image => self.differences_of_image(work).await,
+            Mode::InPlace => self.differences_of(work, &restore.resource_id).await,
+            Mode::Clone | Mode::NonDestructive | Mode::Destructive | Mode::Rehearsal => {
+                let id = work.made(Part::Final)?;
+                let mut differences = self.differences_of(work, &id).await?;
+                if blueprint.mode == Mode::Rehearsal {
+                    // Protections are not set on what is about to be removed.
+                    differences.retain(|difference| !difference.field.starts_with("disable_api_"));
+                }
+                Ok(differences)
+            }
+        }
+    }
+
+    async fn differences_of(&self, work: &Work, id: &InstanceId) -> Result<Vec<Difference>, Trouble> {
+        let found = describe_instances(work.ec2(), std::slice::from_ref(id)).await?;
+        let Some(found) = found.get(id) else {
+            return Err(Trouble::Hopeless(format!("{id} is gone")));
+        };
+        Ok(compare(&work.restore.blueprint.target, found))
+    }
+
+    async fn differences_of_image(&self, work: &Work) -> Result<Vec<Difference>, Trouble> {
+        let id = work.restore.made.machine_image_id.clone().unwrap_or_default();
+        let Some(found) = image::find(work.ec2(), "image-id", &id).await? else {
+            return Err(Trouble::Hopeless(format!("{id} is gone")));
+        };
+        let volumes = &work.restore.blueprint.target.volumes;
+        let missing = volumes
+            .iter()
+            .filter(|volume| !found.devices.contains(&volume.device));
+        Ok(missing
+            .map(|volume| Difference {
+                field: format!("volumes.{}", volume.device),
+                captured: "a volume".to_owned(),
+                restored: "nothing".to_owned(),
+                why: None,
+            })
+            .collect())
+    }
+
+    /// Removes everything that carries the restore's tag. What was asked for just before the restore turned back may not
+    /// be seen yet: it is looked for until it must be visible.
+    pub(crate) async fn remove_made(&self, work: &mut Work) -> Result<Reached, Trouble> {
+        let left = tidy::find(work.ec2(), &work.tag).await?;
+        if work.restore.leaves_made() && work.restore.made.instances.contains_key(&Part::Final) {
+            return self.leave_made(work, left).await;
+        }
+        let passing = passing(left, &originals(work));
+        if !passing.is_empty() {
+            tidy::remove(work.ec2(), &passing).await?;
+            return Ok(Reached::NotYet("what was made is being removed".to_owned()));
+        }
+        let visible = later(work.restore.since, VISIBILITY);
+        if work.clock() < visible {
+            return Ok(Reached::NotYet(
+                "what was asked for last may not be seen yet".to_owned(),
+            ));
+        }
+        Ok(Reached::Yes)
+    }
+
+    /// The new instance stays for somebody to look at; only the image goes.
+    async fn leave_made(&self, work: &mut Work, left: tidy::Leftovers) -> Result<Reached, Trouble> {
+        let id = work.made(Part::Final)?;
+        let mut keys = vec![id.to_string()];
+        keys.extend(left.instances.iter().map(ToString::to_string));
+        keys.extend(left.volumes.iter().map(|(volume, _)| volume.to_string()));
+        keys.extend(left.interfaces.iter().map(|(interface, _)| interface.clone()));
+        let temporary = tidy::Leftovers {
+            images: left.images,
+            snapshots: left.snapshots,
+            ..tidy::Leftovers::default()
+        };
+        tidy::remove(work.ec2(), &temporary).await?;
+        remove_tags(work.ec2(), &keys, &[RESTORE]).await?;
+        work.restore.notes.push(format!(
+            "{id} was left to be looked at; remove it when that is done"
+        ));
+        Ok(Reached::Yes)
+    }
+
+    /// Past the cut-over there is no way back. What stands is kept, and said: the candidate was proved good, and runs.
+    pub(crate) async fn strand(&self, work: &mut Work, why: &str) -> Result<(), Trouble> {
+        let candidate = work.restore.made.instances.get(&Part::Candidate).cloned();
+        let last = work.restore.made.instances.get(&Part::Final).cloned();
+        let facts = work.restore.blueprint.original.clone();
+        let interfaces: Vec<String> = facts
+            .iter()
+            .flat_map(|facts| facts.interfaces.keys().cloned())
+            .collect();
+        let volumes: Vec<String> = facts
+            .iter()
+            .flat_map(ending_volumes)
+            .map(|id| id.to_string())
+            .collect();
+        let resource = &work.restore.resource_id;
+        let kept = candidate.map(|id| format!("{id}, proved good, is kept under addresses of its own"));
+        let taken = last.map_or_else(
+            || format!("the interfaces {} are kept and free", interfaces.join(", ")),
+            |id| format!("{id} has the interfaces and was not proved good"),
+        );
+        let words: Vec<String> = [format!("{why}. {resource} has been let go")]
+            .into_iter()
+            .chain(kept)
+            .chain([
+                taken,
+                format!("the original's volumes {} are kept", volumes.join(", ")),
+            ])
+            .collect();
+        // Nothing of this may be taken for a leftover later on.
+        let left = tidy::find(work.ec2(), &work.tag).await?;
+        let mut tagged: Vec<String> = left.instances.iter().map(ToString::to_string).collect();
+        tagged.extend(left.volumes.iter().map(|(volume, _)| volume.to_string()));
+        tagged.extend(left.interfaces.iter().map(|(interface, _)| interface.clone()));
+        let temporary = tidy::Leftovers {
+            images: left.images,
+            snapshots: left.snapshots,
+            ..tidy::Leftovers::default()
+        };
+        tidy::remove(work.ec2(), &temporary).await?;
+        remove_tags(work.ec2(), &tagged, &[RESTORE]).await?;
+        let now = work.clock();
+        work.restore.failure.get_or_insert(words.join("; "));
+        work.restore.end(now);
+        self.save(work).await
+    }
+}
+
+/// The original and its volumes: they are never taken for something that was made, whatever they carry.
+fn originals(work: &Work) -> BTreeMap<String, Tags> {
+    let restore = &work.restore;
+    let mut originals = BTreeMap::from([(restore.resource_id.to_string(), Tags::new())]);
+    for standing in restore
+        .blueprint
+        .original
+        .iter()
+        .flat_map(|facts| facts.volumes.values())
+    {
+        if let Some(volume) = &standing.volume_id {
+            originals.insert(volume.to_string(), Tags::new());
+        }
+    }
+    originals
+}
+
+/// What of a restore's things is not to stay.
+fn passing(left: tidy::Leftovers, stays: &BTreeMap<String, Tags>) -> tidy::Leftovers {
+    let goes = |id: &str| !stays.contains_key(id);
+    tidy::Leftovers {
+        instances: left
+            .instances
+            .into_iter()
+            .filter(|id| goes(id.as_str()))
+            .collect(),
+        ending: left.ending,
+        volumes: left
+            .volumes
+            .into_iter()
+            .filter(|(id, _)| goes(id.as_str()))
+            .collect(),
+        interfaces: left.interfaces.into_iter().filter(|(id, _)| goes(id)).collect(),
+        images: left
+            .images
+            .into_iter()
+            .filter(|image| goes(&image.image_id))
+            .collect(),
+        snapshots: left
+            .snapshots
+            .into_iter()
+            .filter(|id| goes(id.as_str()))
+            .collect(),
+    }
+}
+
+/// Takes the restore's tag off what stays. A thing with fifty tags of the user's own gets the last of them only now.
+async fn untag(work: &Work, stays: &BTreeMap<String, Tags>) -> Result<(), Trouble> {
+    let ids: Vec<String> = stays.keys().cloned().collect();
+    remove_tags(work.ec2(), &ids, &[RESTORE]).await?;
+    let mut alike: BTreeMap<&Tags, Vec<String>> = BTreeMap::new();
+    for (id, tags) in stays {
+        alike.entry(tags).or_default().push(id.clone());
+    }
+    for (tags, ids) in alike {
+        set_tags(work.ec2(), &ids, tags).await?;
+    }
+    Ok(())
+}
+
+/// A volume that hangs on no instance has no such flag; where it was attached, the flag was set.
+fn with_flags(
+    mut found: Vec<VolumeConfiguration>,
+    target: &InstanceConfiguration,
+) -> Vec<VolumeConfiguration> {
+    for volume in &mut found {
+        if let Some(wanted) = target
+            .volumes
+            .iter()
+            .find(|wanted| wanted.device == volume.device)
+        {
+            volume.is_boot = wanted.is_boot;
+            if volume.delete_on_termination.is_none() {
+                volume.delete_on_termination = wanted.delete_on_termination;
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,333 @@
+//! The steps of one resource, one after the other, until one has to be waited for; and the way back.
+
+use crate::RestoreInstance;
+use holdfast_aws::failure::Failure;
+use holdfast_aws::restoring::survey::Clients;
+use holdfast_aws::snapshots::Refusal;
+use holdfast_core::ids::{InstanceId, JobId};
+use holdfast_core::job::JobStatus;
+use holdfast_core::message::ExecutionFailure;
+use holdfast_core::pacing::{later, whole_seconds};
+use holdfast_core::restoring::message::RestoreStepped;
+use holdfast_core::restoring::record::{Restore, RestoreStatus};
+use holdfast_core::restoring::step::{Part, Step};
+use holdfast_core::restoring::tags;
+use jiff::{SignedDuration, Timestamp};
+use std::time::Instant;
+
+/// The shortest wait for a state to be reached.
+const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(5);
+/// The longest.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(60);
+/// How long to leave a restore alone that another run is at work on.
+const TAKEN_WAIT: SignedDuration = SignedDuration::from_secs(5);
+/// How long the way back is tried before what is left is only named.
+const LONGEST_WAY_BACK: SignedDuration = SignedDuration::from_hours(2);
+
+/// How far a step is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// The state is reached.
+    Yes,
+    /// It is not, and why.
+    NotYet(String),
+}
+
+/// Why a step cannot be taken.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// EC2 or a neighbour refuses.
+    Refused(Refusal),
+    /// The state can never be reached.
+    Hopeless(String),
+    /// Another run has written the restore.
+    Taken,
+    /// The invocation cannot go on.
+    Failed(Failure),
+}
+
+impl From<Refusal> for Trouble {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// One resource at work.
+pub(crate) struct Work {
+    pub(crate) restore: Restore,
+    pub(crate) clients: Clients,
+    /// The value of the tag on what is made.
+    pub(crate) tag: String,
+    now: Timestamp,
+    began: Instant,
+}
+
+impl Work {
+    /// What time it is by now: calls take time.
+    pub(crate) fn clock(&self) -> Timestamp {
+        let elapsed = SignedDuration::try_from(self.began.elapsed()).unwrap_or_default();
+        later(self.now, elapsed)
+    }
+
+    pub(crate) fn ec2(&self) -> &aws_sdk_ec2::Client {
+        &self.clients.ec2
+    }
+
+    /// The client token for `what`.
+    pub(crate) fn token(&self, what: &str) -> String {
+        tags::client_token(&self.restore.job_id, &self.restore.resource_id, what)
+    }
+
+    /// A new instance that must be there by now.
+    pub(crate) fn made(&self, part: Part) -> Result<InstanceId, Trouble> {
+        let made = self.restore.made.instances.get(&part).cloned();
+        made.ok_or_else(|| Trouble::Hopeless(format!("there is no {part} instance")))
+    }
+
+    /// When to look again: the longer it takes, the less often.
+    fn next_look(&self) -> Timestamp {
+        let now = self.clock();
+        let waited = now.duration_since(self.restore.since) / 10;
+        later(now, waited.clamp(SHORTEST_WAIT, LONGEST_WAIT))
+    }
+}
+
+impl RestoreInstance {
+    pub(crate) async fn step(
+        &self,
+        job_id: &JobId,
+        wave: u32,
+        number: u32,
+        failure: Option<&ExecutionFailure>,
+        now: Timestamp,
+    ) -> Result<RestoreStepped, Failure> {
+        let restore = self.catalog.restore(job_id, wave, number).await?;
+        let mut work = Work {
+            clients: self.clients_in(&restore.place.region),
+            tag: tags::restore_value(&restore.job_id, &restore.resource_id),
+            restore,
+            now,
+            began: Instant::now(),
+        };
+        let stepped = match self.go_on(&mut work, failure).await {
+            Ok(stepped) => stepped,
+            Err(Trouble::Taken) => waiting(later(work.clock(), TAKEN_WAIT)),
+            Err(Trouble::Failed(failure)) => return Err(failure),
+            Err(Trouble::Refused(refusal)) => return Err(Failure::retryable(refusal.reason)),
+            Err(Trouble::Hopeless(why)) => return Err(Failure::permanent(why)),
+        };
+        tracing::info!(
+            job = %work.restore.job_id,
+            resource = %work.restore.resource_id,
+            status = ?work.restore.status,
+            step = ?work.restore.step(),
+            finished = stepped.finished,
+            "restore looked at"
+        );
+        Ok(stepped)
+    }
+
+    async fn go_on(
+        &self,
+        work: &mut Work,
+        failure: Option<&ExecutionFailure>,
+    ) -> Result<RestoreStepped, Trouble> {
+        if let Some(failure) = failure
+            && note_failure(work, failure)
+        {
+            self.save(work).await?;
+        }
+        self.take_steps(work).await
+    }
+
+    async fn take_steps(&self, work: &mut Work) -> Result<RestoreStepped, Trouble> {
+        if work.restore.status.is_terminal() {
+            return Ok(finished(work.clock()));
+        }
+        let job = self.catalog.job(&work.restore.job_id).await?;
+        if matches!(job.status, JobStatus::Aborting | JobStatus::Aborted) && work.restore.can_turn_back() {
+            let now = work.clock();
+            work.restore.turn_back("it was stopped", true, now);
+            self.save(work).await?;
+        }
+        if work.restore.status == RestoreStatus::Pending {
+            let now = work.clock();
+            work.restore.status = RestoreStatus::Running;
+            work.restore.since = now;
+        }
+        loop {
+            let now = work.clock();
+            if work.restore.status.is_terminal() {
+                return Ok(finished(now));
+            }
+            self.check_deadlines(work).await?;
+            let Some(step) = work.restore.step() else {
+                work.restore.end(work.clock());
+                self.save(work).await?;
+                return Ok(finished(work.clock()));
+            };
+            match self.take(step, work).await {
+                Ok(Reached::Yes) => {
+                    let now = work.clock();
+                    work.restore.advance(now);
+                }
+                Ok(Reached::NotYet(why)) => return self.wait(work, step, &why).await,
+                Err(Trouble::Refused(refusal)) if refusal.is_temporary() => {
+                    return self.wait(work, step, &refusal.reason).await;
+                }
+                Err(Trouble::Refused(refusal)) => self.turn_back(work, step, &refusal.reason).await?,
+                Err(Trouble::Hopeless(why)) => self.turn_back(work, step, &why).await?,
+                Err(trouble) => return Err(trouble),
+            }
+            self.save(work).await?;
+        }
+    }
+
+    /// Whether the restore, or the way back, has taken too long.
+    async fn check_deadlines(&self, work: &mut Work) -> Result<(), Trouble> {
+        let now = work.clock();
+        let restore = &work.restore;
+        let step = restore.step();
+        match restore.status {
+            RestoreStatus::Running if now >= restore.blueprint.deadline => {
+                let what = step.map(|step| step.in_words(restore.blueprint.way.as_ref()));
+                let why = format!(
+                    "its deadline is over, and it was about to {}",
+                    what.unwrap_or_default()
+                );
+                self.give_up(work, &why).await
+            }
+            RestoreStatus::Returning if now >= later(restore.since, LONGEST_WAY_BACK) => {
+                let restore = &mut work.restore;
+                restore.notes.push(format!(
+                    "the way back did not come to its end; what it made carries the tag {} = {}",
+                    tags::RESTORE,
+                    work.tag
+                ));
+                restore.end(now);
+                self.save(work).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Turns back after a refusal, or on the way back skips what cannot be done.
+    async fn turn_back(&self, work: &mut Work, step: Step, why: &str) -> Result<(), Trouble> {
+        let what = step.in_words(work.restore.blueprint.way.as_ref());
+        if work.restore.status == RestoreStatus::Returning {
+            let now = work.clock();
+            let restore = &mut work.restore;
+            restore
+                .notes
+                .push(format!("on the way back it could not {what}: {why}"));
+            restore.advance(now);
+            return Ok(());
+        }
+        let why = format!("it could not {what}: {why}");
+        self.give_up(work, &why).await
+    }
+
+    /// Turns back; past the cut-over it ends where it stands, with everything kept that stands.
+    async fn give_up(&self, work: &mut Work, why: &str) -> Result<(), Trouble> {
+        let now = work.clock();
+        if work.restore.can_turn_back() {
+            work.restore.turn_back(why, false, now);
+            return Ok(());
+        }
+        self.strand(work, why).await
+    }
+
+    /// One round is over.
+    async fn wait(&self, work: &mut Work, step: Step, why: &str) -> Result<RestoreStepped, Trouble> {
+        tracing::info!(
+            job = %work.restore.job_id,
+            resource = %work.restore.resource_id,
+            ?step,
+            why,
+            "not there yet"
+        );
+        self.save(work).await?;
+        Ok(waiting(work.next_look()))
+    }
+
+    pub(crate) async fn save(&self, work: &mut Work) -> Result<(), Trouble> {
+        if self.catalog.save_restore(&mut work.restore).await? {
+            Ok(())
+        } else {
+            Err(Trouble::Taken)
+        }
+    }
+
+    async fn take(&self, step: Step, work: &mut Work) -> Result<Reached, Trouble> {
+        match step {
+            Step::MakeVolumes => self.make_volumes(work).await,
+            Step::ObtainImage => self.obtain_image(work).await,
+            Step::StopOriginal => self.stop_original(work).await,
+            Step::Launch(part) => self.launch(work, part).await,
+            Step::ExchangeBootVolume(part) => self.exchange_boot_volume(work, part).await,
+            Step::Prove(part) => {
+                let instance = work.made(part)?;
+                self.prove(work, &instance).await
+            }
+            Step::ReleaseOriginal => self.release_original(work).await,
+            Step::RemoveCandidate => self.remove_candidate(work).await,
+            Step::Dress => self.dress(work).await,
+            Step::ReplaceRoot => self.replace_root(work).await,
+            Step::SwapVolumes => self.swap_volumes(work).await,
+            Step::StartOriginal => self.start_original(work).await,
+            Step::ProveOriginal => {
+                let instance = work.restore.resource_id.clone();
+                self.prove(work, &instance).await
+            }
+            Step::AttachVolumes => self.attach_volumes(work).await,
+            Step::Settle => self.settle(work).await,
+            Step::MakeImage => self.make_image(work).await,
+            Step::Finish => self.finish(work).await,
+            Step::RemoveMade => self.remove_made(work).await,
+            Step::SwapBack => self.swap_back(work).await,
+            Step::ReturnOriginal => self.return_original(work).await,
+        }
+    }
+}
+
+/// A failure of the task itself. One that may pass is only waited for; after any other the restore turns back. Says
+/// whether anything changed.
+fn note_failure(work: &mut Work, failure: &ExecutionFailure) -> bool {
+    let restore = &mut work.restore;
+    if failure.is_temporary() || restore.status.is_terminal() {
+        return false;
+    }
+    let why = failure.in_words();
+    tracing::error!(job = %restore.job_id, resource = %restore.resource_id, why, "a step failed");
+    if restore.can_turn_back() && restore.status != RestoreStatus::Returning {
+        restore.turn_back(why, false, work.now);
+    } else {
+        // Neither forward nor back: it ends where it stands, and says so.
+        restore.failure.get_or_insert(why);
+        restore
+            .notes
+            .push(format!("what it made carries the tag {}", tags::RESTORE));
+        restore.end(work.now);
+    }
+    true
+}
+
+fn finished(now: Timestamp) -> RestoreStepped {
+    RestoreStepped {
+        finished: true,
+        wait_until: whole_seconds(now),
+    }
+}
+
+fn waiting(until: Timestamp) -> RestoreStepped {
+    RestoreStepped {
+        finished: false,
+        wait_until: whole_seconds(until),
+    }
+}

@@ -1,0 +1,211 @@
+//! Images: registered from snapshots, made of instances, looked at, deregistered.
+
+use super::volume::takes_iops;
+use super::{PAGE, filter, is_gone, refused, tag_specification};
+use crate::copies::refusal;
+use crate::snapshots::{Refusal, once};
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{
+    ArchitectureValues, BlockDeviceMapping, BootModeValues, EbsBlockDevice, ResourceType, TpmSupportValues,
+    VolumeType,
+};
+use holdfast_core::configuration::{InstanceConfiguration, Tags, VolumeConfiguration};
+use holdfast_core::ids::{InstanceId, SnapshotId};
+use holdfast_core::restoring::target::VolumeOrder;
+
+/// An image as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageView {
+    /// Its id.
+    pub image_id: String,
+    /// `pending`, `available`, `failed` and so on.
+    pub state: String,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// The snapshots it is made of.
+    pub snapshots: Vec<SnapshotId>,
+    /// The devices it has volumes at.
+    pub devices: Vec<String>,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// Registers an image of a backup's snapshots, all devices in it.
+///
+/// Its name is taken by one image only: registered again, the call is refused, and the name finds the first.
+///
+/// # Errors
+/// EC2's refusal.
+pub async fn register(
+    ec2: &Client,
+    name: &str,
+    captured: &InstanceConfiguration,
+    orders: &[VolumeOrder],
+    tags: &Tags,
+) -> Result<String, Refusal> {
+    let devices = orders.iter().filter_map(|order| {
+        let wanted = captured
+            .volumes
+            .iter()
+            .find(|volume| volume.device == order.device)?;
+        Some(device(order, wanted))
+    });
+    let stores = captured.instance_store.iter().map(|(device, name)| {
+        BlockDeviceMapping::builder()
+            .device_name(device)
+            .virtual_name(name)
+            .build()
+    });
+    let boot_mode = captured.boot_mode.as_deref().map(BootModeValues::from);
+    let sent = ec2
+        .register_image()
+        .name(name)
+        .description("Made by Holdfast of a backup's snapshots")
+        .set_architecture(captured.architecture.as_deref().map(ArchitectureValues::from))
+        .set_root_device_name(captured.root_device_name.clone())
+        .virtualization_type(captured.virtualization_type.as_deref().unwrap_or("hvm"))
+        .set_boot_mode(boot_mode)
+        .set_tpm_support(captured.tpm_support.as_deref().map(TpmSupportValues::from))
+        .set_ena_support(captured.ena_support)
+        .set_sriov_net_support(captured.sriov_net_support.clone())
+        .set_kernel_id(captured.kernel_id.clone())
+        .set_ramdisk_id(captured.ramdisk_id.clone())
+        .set_block_device_mappings(Some(devices.chain(stores).collect()))
+        .tag_specifications(tag_specification(ResourceType::Image, tags))
+        .customize()
+        .config_override(once())
+        .send()
+        .await;
+    named(
+        ec2,
+        name,
+        sent.map(|answer| answer.image_id)
+            .map_err(|error| refusal(&error)),
+    )
+    .await
+}
+
+/// Makes an image of an instance: of its boot volume alone, or of all its volumes. It keeps the billing codes.
+///
+/// # Errors
+/// EC2's refusal.
+pub async fn create(
+    ec2: &Client,
+    name: &str,
+    instance: &InstanceId,
+    left_out: &[String],
+    tags: &Tags,
+) -> Result<String, Refusal> {
+    let without = left_out.iter().map(|device| {
+        BlockDeviceMapping::builder()
+            .device_name(device)
+            .no_device("")
+            .build()
+    });
+    let without: Vec<BlockDeviceMapping> = without.collect();
+    let sent = ec2
+        .create_image()
+        .name(name)
+        .instance_id(instance.as_str())
+        .description("Made by Holdfast")
+        .no_reboot(true)
+        .set_block_device_mappings((!without.is_empty()).then_some(without))
+        .tag_specifications(tag_specification(ResourceType::Image, tags))
+        .tag_specifications(tag_specification(ResourceType::Snapshot, tags))
+        .customize()
+        .config_override(once())
+        .send()
+        .await;
+    named(
+        ec2,
+        name,
+        sent.map(|answer| answer.image_id)
+            .map_err(|error| refusal(&error)),
+    )
+    .await
+}
+
+/// The image that a call made, or that an earlier one made under the same name.
+async fn named(ec2: &Client, name: &str, sent: Result<Option<String>, Refusal>) -> Result<String, Refusal> {
+    match sent {
+        Ok(Some(image)) if !image.is_empty() => Ok(image),
+        Ok(_) => Err(refused("EC2 answered without an image")),
+        Err(refusal) if refusal.code.as_deref() == Some("InvalidAMIName.Duplicate") => {
+            let found = find(ec2, "name", name).await?;
+            found.map(|image| image.image_id).ok_or_else(|| Refusal {
+                // Made just now, and not shown yet.
+                class: holdfast_core::failure::ErrorClass::Busy,
+                code: None,
+                reason: format!("an image named {name:?} is there and not shown yet"),
+            })
+        }
+        Err(refusal) => Err(refusal),
+    }
+}
+
+fn device(order: &VolumeOrder, wanted: &VolumeConfiguration) -> BlockDeviceMapping {
+    let kind = wanted.volume_type.as_deref();
+    let ebs = EbsBlockDevice::builder()
+        .snapshot_id(order.snapshot_id.as_str())
+        .set_volume_size(wanted.size_gib)
+        .set_volume_type(kind.map(VolumeType::from))
+        .set_iops(wanted.iops.filter(|_| takes_iops(kind)))
+        .set_throughput(wanted.throughput.filter(|_| kind == Some("gp3")))
+        .set_delete_on_termination(wanted.delete_on_termination)
+        .build();
+    BlockDeviceMapping::builder()
+        .device_name(&order.device)
+        .ebs(ebs)
+        .build()
+}
+
+/// Finds an image of the account's own by one filter; none while EC2 does not show it.
+///
+/// # Errors
+/// EC2's refusal.
+pub async fn find(ec2: &Client, name: &str, value: &str) -> Result<Option<ImageView>, Refusal> {
+    let page = ec2
+        .describe_images()
+        .owners("self")
+        .filters(filter(name, [value]))
+        .max_results(PAGE)
+        .send()
+        .await
+        .map_err(|error| refusal(&error))?;
+    Ok(page.images().first().map(view))
+}
+
+pub(super) fn view(image: &aws_sdk_ec2::types::Image) -> ImageView {
+    let snapshots = image
+        .block_device_mappings()
+        .iter()
+        .filter_map(|mapping| SnapshotId::try_from(mapping.ebs()?.snapshot_id()?).ok());
+    ImageView {
+        image_id: image.image_id().unwrap_or_default().to_owned(),
+        state: image.state().map_or("unknown", |state| state.as_str()).to_owned(),
+        reason: image
+            .state_reason()
+            .and_then(|reason| reason.message())
+            .map(str::to_owned),
+        snapshots: snapshots.collect(),
+        devices: image
+            .block_device_mappings()
+            .iter()
+            .filter(|mapping| mapping.ebs().is_some())
+            .filter_map(|mapping| mapping.device_name().map(str::to_owned))
+            .collect(),
+        tags: crate::convert::tags_from(image.tags()),
+    }
+}
+
+/// Deregisters an image. One that is gone is fine.
+///
+/// # Errors
+/// EC2's refusal.
+pub async fn deregister(ec2: &Client, image: &str) -> Result<(), Refusal> {
+    let sent = ec2.deregister_image().image_id(image).send().await;
+    match sent.map_err(|error| refusal(&error)) {
+        Err(refusal) if !is_gone(&refusal) => Err(refusal),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,510 @@
+//! Reading what a restore finds around it: a few listings for all resources of a job together.
+
+use super::{PAGE, VALUES, filter, target_group};
+use crate::configuration::{Captured, capture_configurations};
+use crate::copies::describe_by_ids;
+use crate::failure::{Failure, class_of, reason_of};
+use crate::snapshots::Refusal;
+use aws_sdk_ec2::types::{Image, NetworkInfo, ProcessorInfo, VCpuInfo};
+use aws_sdk_ec2::{Client, error::ProvideErrorMetadata};
+use aws_sdk_kms::types::KeyState;
+use holdfast_core::configuration::InstanceConfiguration;
+use holdfast_core::failure::ErrorClass;
+use holdfast_core::ids::{InstanceId, SnapshotId, VolumeId};
+use holdfast_core::restoring::surroundings::{
+    Holder, ImageFacts, SnapshotFacts, Subnet, Surroundings, TypeFacts,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Clients of everything that is asked.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// Instances, volumes, interfaces, images.
+    pub ec2: Client,
+    /// Keys.
+    pub kms: aws_sdk_kms::Client,
+    /// Target groups.
+    pub elb: aws_sdk_elasticloadbalancingv2::Client,
+    /// Commands on instances.
+    pub ssm: aws_sdk_ssm::Client,
+    /// The user's own functions.
+    pub lambda: aws_sdk_lambda::Client,
+}
+
+impl Clients {
+    /// Clients of the account and region of `config`.
+    #[must_use]
+    pub fn new(config: &aws_config::SdkConfig) -> Self {
+        Self {
+            ec2: Client::new(config),
+            kms: aws_sdk_kms::Client::new(config),
+            elb: aws_sdk_elasticloadbalancingv2::Client::new(config),
+            ssm: aws_sdk_ssm::Client::new(config),
+            lambda: aws_sdk_lambda::Client::new(config),
+        }
+    }
+}
+
+/// What is asked about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Questions {
+    /// Instances as they are now.
+    pub instances: BTreeSet<InstanceId>,
+    /// Subnets.
+    pub subnets: BTreeSet<String>,
+    /// Security groups.
+    pub security_groups: BTreeSet<String>,
+    /// Key pairs.
+    pub key_pairs: BTreeSet<String>,
+    /// Private addresses, whatever their subnets.
+    pub addresses: BTreeSet<String>,
+    /// Network interfaces.
+    pub interfaces: BTreeSet<String>,
+    /// Elastic addresses by their allocations.
+    pub elastic_ips: BTreeSet<String>,
+    /// Images.
+    pub images: BTreeSet<String>,
+    /// Snapshots.
+    pub snapshots: BTreeSet<SnapshotId>,
+    /// Keys beside those of the snapshots.
+    pub keys: BTreeSet<String>,
+    /// Instance types.
+    pub instance_types: BTreeSet<String>,
+    /// Volumes whose attachments are asked for.
+    pub volumes: BTreeSet<VolumeId>,
+}
+
+/// What a survey found: instances apart, everything else together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Instances that are there.
+    pub instances: BTreeMap<InstanceId, InstanceConfiguration>,
+    /// The rest.
+    pub around: Surroundings,
+}
+
+impl Survey {
+    /// What one resource finds around it.
+    #[must_use]
+    pub fn around(&self, resource: &InstanceId, attach_to: Option<&InstanceId>) -> Surroundings {
+        Surroundings {
+            original: self.instances.get(resource).cloned(),
+            attach_to: attach_to.and_then(|id| self.instances.get(id)).cloned(),
+            ..self.around.clone()
+        }
+    }
+}
+
+/// Asks everything.
+///
+/// # Errors
+/// A listing that cannot be read: nothing may be decided on a part of it.
+pub async fn survey(clients: &Clients, questions: &Questions) -> Result<Survey, Failure> {
+    let ec2 = &clients.ec2;
+    let instances: Vec<InstanceId> = questions.instances.iter().cloned().collect();
+    let (instances, subnets, groups, key_pairs, interfaces) = tokio::try_join!(
+        describe_instances(ec2, &instances),
+        describe_subnets(ec2, &questions.subnets),
+        describe_groups(ec2, &questions.security_groups),
+        describe_key_pairs(ec2, &questions.key_pairs),
+        describe_interfaces(ec2, &questions.interfaces, &questions.addresses),
+    )?;
+    let (elastic_ips, images, snapshots, instance_types, zones, shared) = tokio::try_join!(
+        describe_addresses(ec2, &questions.elastic_ips),
+        describe_images(ec2, &questions.images),
+        describe_snapshots(ec2, &questions.snapshots),
+        describe_types(ec2, &questions.instance_types),
+        describe_zones(ec2),
+        describe_shared(ec2, &questions.volumes),
+    )?;
+    let (interfaces, taken_addresses) = interfaces;
+    let mut keys = questions.keys.clone();
+    keys.extend(
+        snapshots
+            .values()
+            .filter_map(|snapshot| snapshot.kms_key_id.clone()),
+    );
+    let unusable_keys = look_at_keys(&clients.kms, &keys).await?;
+    Ok(Survey {
+        instances,
+        around: Surroundings {
+            original: None,
+            subnets,
+            security_groups: groups,
+            key_pairs,
+            taken_addresses,
+            interfaces,
+            elastic_ips,
+            images,
+            snapshots,
+            unusable_keys,
+            instance_types,
+            attach_to: None,
+            shared_volumes: shared,
+            zones,
+            target_groups: Vec::new(),
+        },
+    })
+}
+
+/// The target groups in which an instance is registered.
+///
+/// # Errors
+/// They cannot be listed.
+pub async fn target_groups_of(
+    clients: &Clients,
+    instance: &InstanceId,
+    configuration: &InstanceConfiguration,
+) -> Result<Vec<holdfast_core::restoring::surroundings::TargetGroup>, Failure> {
+    let vpc = configuration.vpc_id.as_deref().unwrap_or_default();
+    let found = target_group::find(&clients.elb, vpc, instance).await;
+    found.map_err(|refusal| failure(&format!("looking for the target groups of {instance}"), &refusal))
+}
+
+/// A refusal as the failure of a whole invocation.
+#[must_use]
+pub fn failure(what: &str, refusal: &Refusal) -> Failure {
+    let what = format!("{what}: {}", refusal.reason);
+    match refusal.class {
+        ErrorClass::Throttled | ErrorClass::Busy | ErrorClass::Unknown => Failure::retryable(what),
+        ErrorClass::Gone | ErrorClass::Refused => Failure::permanent(what),
+    }
+}
+
+/// Instances as they are now. One that is gone, or terminated, is not among them.
+///
+/// # Errors
+/// They cannot be read.
+pub async fn describe_instances(
+    ec2: &Client,
+    ids: &[InstanceId],
+) -> Result<BTreeMap<InstanceId, InstanceConfiguration>, Failure> {
+    let mut found = BTreeMap::new();
+    if ids.is_empty() {
+        return Ok(found);
+    }
+    for ids in ids.chunks(VALUES) {
+        for (id, captured) in capture_configurations(ec2, ids).await? {
+            match captured {
+                Captured::Whole(configuration, _) => {
+                    found.insert(id, *configuration);
+                }
+                Captured::Unfit(_) => {}
+                Captured::NotNow(why) => {
+                    return Err(Failure::retryable(format!("reading {id} as it is now: {why}")));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn describe_subnets(ec2: &Client, ids: &BTreeSet<String>) -> Result<BTreeMap<String, Subnet>, Failure> {
+    let mut found = BTreeMap::new();
+    if ids.is_empty() {
+        return Ok(found);
+    }
+    // All of the region: where one is missing, the others are what can be chosen. There are few.
+    let mut pages = ec2.describe_subnets().max_results(PAGE).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| Failure::call("listing the subnets", error))?;
+        for subnet in page.subnets() {
+            if let (Some(id), Some(zone), Some(vpc)) =
+                (subnet.subnet_id(), subnet.availability_zone(), subnet.vpc_id())
+            {
+                let facts = Subnet {
+                    zone: zone.to_owned(),
+                    vpc_id: vpc.to_owned(),
+                    cidr: subnet.cidr_block().unwrap_or_default().to_owned(),
+                    free: subnet.available_ip_address_count().unwrap_or(0),
+                };
+                found.insert(id.to_owned(), facts);
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn describe_groups(ec2: &Client, ids: &BTreeSet<String>) -> Result<BTreeMap<String, String>, Failure> {
+    let mut found = BTreeMap::new();
+    for ids in chunks(ids) {
+        let mut pages = ec2
+            .describe_security_groups()
+            .filters(filter("group-id", ids))
+            .max_results(PAGE)
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| Failure::call("listing the security groups", error))?;
+            found.extend(page.security_groups().iter().filter_map(|group| {
+                Some((
+                    group.group_id()?.to_owned(),
+                    group.vpc_id().unwrap_or_default().to_owned(),
+                ))
+            }));
+        }
+    }
+    Ok(found)
+}
+
+async fn describe_key_pairs(ec2: &Client, names: &BTreeSet<String>) -> Result<BTreeSet<String>, Failure> {
+    let mut found = BTreeSet::new();
+    for names in chunks(names) {
+        let answer = ec2
+            .describe_key_pairs()
+            .filters(filter("key-name", names))
+            .send()
+            .await
+            .map_err(|error| Failure::call("listing the key pairs", error))?;
+        found.extend(
+            answer
+                .key_pairs()
+                .iter()
+                .filter_map(|key| key.key_name().map(str::to_owned)),
+        );
+    }
+    Ok(found)
+}
+
+type Interfaces = (BTreeMap<String, Holder>, BTreeMap<(String, String), Holder>);
+
+/// Interfaces by their ids, and who has which address.
+async fn describe_interfaces(
+    ec2: &Client,
+    ids: &BTreeSet<String>,
+    addresses: &BTreeSet<String>,
+) -> Result<Interfaces, Failure> {
+    let mut found = Interfaces::default();
+    let questions = chunks(ids)
+        .map(|ids| filter("network-interface-id", ids))
+        .chain(chunks(addresses).map(|addresses| filter("addresses.private-ip-address", addresses)));
+    for question in questions.collect::<Vec<_>>() {
+        let mut pages = ec2
+            .describe_network_interfaces()
+            .filters(question)
+            .max_results(PAGE)
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| Failure::call("listing the network interfaces", error))?;
+            for interface in page.network_interfaces() {
+                let Some(id) = interface.network_interface_id() else {
+                    continue;
+                };
+                let instance = interface
+                    .attachment()
+                    .and_then(|attachment| attachment.instance_id())
+                    .and_then(|instance| InstanceId::try_from(instance).ok());
+                let holder = Holder {
+                    interface_id: Some(id.to_owned()),
+                    instance_id: instance,
+                };
+                let subnet = interface.subnet_id().unwrap_or_default();
+                for private in interface.private_ip_addresses() {
+                    if let Some(address) = private.private_ip_address() {
+                        let place = (subnet.to_owned(), address.to_owned());
+                        found.1.insert(place, holder.clone());
+                    }
+                }
+                found.0.insert(id.to_owned(), holder);
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn describe_addresses(
+    ec2: &Client,
+    ids: &BTreeSet<String>,
+) -> Result<BTreeMap<String, Holder>, Failure> {
+    let mut found = BTreeMap::new();
+    for ids in chunks(ids) {
+        let answer = ec2
+            .describe_addresses()
+            .filters(filter("allocation-id", ids))
+            .send()
+            .await
+            .map_err(|error| Failure::call("listing the elastic addresses", error))?;
+        for address in answer.addresses() {
+            let Some(allocation) = address.allocation_id() else {
+                continue;
+            };
+            let instance = address.instance_id().and_then(|id| InstanceId::try_from(id).ok());
+            let holder = Holder {
+                interface_id: address.network_interface_id().map(str::to_owned),
+                instance_id: instance,
+            };
+            found.insert(allocation.to_owned(), holder);
+        }
+    }
+    Ok(found)
+}
+
+async fn describe_images(
+    ec2: &Client,
+    ids: &BTreeSet<String>,
+) -> Result<BTreeMap<String, ImageFacts>, Failure> {
+    let mut found = BTreeMap::new();
+    for ids in chunks(ids) {
+        let answer = ec2
+            .describe_images()
+            .filters(filter("image-id", ids))
+            .send()
+            .await
+            .map_err(|error| Failure::call("listing the images", error))?;
+        found.extend(
+            answer
+                .images()
+                .iter()
+                .filter_map(|image| Some((image.image_id()?.to_owned(), facts(image)))),
+        );
+    }
+    Ok(found)
+}
+
+fn facts(image: &Image) -> ImageFacts {
+    let root = image.root_device_name().map(str::to_owned);
+    let devices = image
+        .block_device_mappings()
+        .iter()
+        .filter_map(|mapping| mapping.device_name());
+    ImageFacts {
+        available: image.state().is_some_and(|state| state.as_str() == "available"),
+        usage_operation: image.usage_operation().map(str::to_owned),
+        product_codes: image
+            .product_codes()
+            .iter()
+            .filter_map(|code| code.product_code_id().map(str::to_owned))
+            .collect(),
+        architecture: image
+            .architecture()
+            .map(|architecture| architecture.as_str().to_owned()),
+        other_devices: devices
+            .filter(|device| Some(*device) != root.as_deref())
+            .map(str::to_owned)
+            .collect(),
+        root_device_name: root,
+    }
+}
+
+async fn describe_snapshots(
+    ec2: &Client,
+    ids: &BTreeSet<SnapshotId>,
+) -> Result<BTreeMap<SnapshotId, SnapshotFacts>, Failure> {
+    let ids: Vec<SnapshotId> = ids.iter().cloned().collect();
+    let listed = describe_by_ids(ec2, &ids).await?;
+    Ok(listed
+        .into_iter()
+        .map(|listed| {
+            let facts = SnapshotFacts {
+                usable: listed.state == holdfast_core::polling::SnapshotState::Completed && !listed.archived,
+                archived: listed.archived,
+                kms_key_id: listed.key,
+                size_gib: listed.snapshot.size_gib,
+            };
+            (listed.snapshot.snapshot_id, facts)
+        })
+        .collect())
+}
+
+async fn describe_types(
+    ec2: &Client,
+    names: &BTreeSet<String>,
+) -> Result<BTreeMap<String, TypeFacts>, Failure> {
+    let mut found = BTreeMap::new();
+    for names in chunks(names) {
+        let mut pages = ec2
+            .describe_instance_types()
+            .filters(filter("instance-type", names))
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| Failure::call("listing the instance types", error))?;
+            for kind in page.instance_types() {
+                let Some(name) = kind.instance_type() else {
+                    continue;
+                };
+                let architectures = kind
+                    .processor_info()
+                    .map(ProcessorInfo::supported_architectures)
+                    .unwrap_or_default();
+                let cpu = kind.v_cpu_info();
+                let facts = TypeFacts {
+                    architectures: architectures.iter().map(|one| one.as_str().to_owned()).collect(),
+                    default_cores: cpu.and_then(VCpuInfo::default_cores),
+                    default_threads_per_core: cpu.and_then(VCpuInfo::default_threads_per_core),
+                    burstable: kind.burstable_performance_supported() == Some(true),
+                    most_interfaces: kind
+                        .network_info()
+                        .and_then(NetworkInfo::maximum_network_interfaces),
+                };
+                found.insert(name.as_str().to_owned(), facts);
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn describe_zones(ec2: &Client) -> Result<BTreeSet<String>, Failure> {
+    let answer = ec2.describe_availability_zones().send().await;
+    let answer = answer.map_err(|error| Failure::call("listing the availability zones", error))?;
+    let zones = answer.availability_zones().iter();
+    Ok(zones
+        .filter_map(|zone| zone.zone_name().map(str::to_owned))
+        .collect())
+}
+
+/// Those of the volumes that more than one instance has attached.
+async fn describe_shared(ec2: &Client, ids: &BTreeSet<VolumeId>) -> Result<BTreeSet<VolumeId>, Failure> {
+    let ids: Vec<&str> = ids.iter().map(VolumeId::as_str).collect();
+    let mut found = BTreeSet::new();
+    for ids in ids.chunks(VALUES) {
+        let answer = ec2
+            .describe_volumes()
+            .filters(filter("volume-id", ids.iter().copied()))
+            .filters(filter("multi-attach-enabled", ["true"]))
+            .max_results(PAGE)
+            .send()
+            .await
+            .map_err(|error| Failure::call("listing the volumes that can be shared", error))?;
+        let shared = answer
+            .volumes()
+            .iter()
+            .filter(|volume| volume.attachments().len() > 1);
+        found.extend(shared.filter_map(|volume| VolumeId::try_from(volume.volume_id()?).ok()));
+    }
+    Ok(found)
+}
+
+/// What is wrong with keys, for those that cannot be used.
+async fn look_at_keys(
+    kms: &aws_sdk_kms::Client,
+    keys: &BTreeSet<String>,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut unusable = BTreeMap::new();
+    for key in keys {
+        let answer = kms.describe_key().key_id(key).send().await;
+        let problem = match answer {
+            Ok(answer) => answer
+                .key_metadata()
+                .and_then(|metadata| metadata.key_state())
+                .filter(|state| **state != KeyState::Enabled)
+                .map(|state| format!("the key {key} is {}", state.as_str())),
+            Err(error) if error.code() == Some("NotFoundException") => Some(format!("there is no key {key}")),
+            Err(error) => match class_of(&error) {
+                ErrorClass::Refused => Some(format!("the key {key} cannot be read: {}", reason_of(&error))),
+                _ => return Err(Failure::call(format!("looking at the key {key}"), error)),
+            },
+        };
+        if let Some(problem) = problem {
+            unusable.insert(key.clone(), problem);
+        }
+    }
+    Ok(unusable)
+}
+
+fn chunks(names: &BTreeSet<String>) -> impl Iterator<Item = Vec<String>> + '_ {
+    let names: Vec<String> = names.iter().cloned().collect();
+    let chunks: Vec<Vec<String>> = names.chunks(VALUES).map(<[String]>::to_vec).collect();
+    chunks.into_iter()
+}

@@ -1,0 +1,148 @@
+//! Putting back what an in-place restore took off.
+
+use super::Mode;
+use super::blueprint::{Blueprint, Original, auto_scaling_group};
+use super::obstacles::Obstacle;
+use super::record::{Restore, RestoreStatus};
+use super::request::OnFailure;
+use super::step::{Exchange, Standing, Step};
+use super::surroundings::Surroundings;
+use crate::configuration::InstanceConfiguration;
+use jiff::Timestamp;
+
+/// Decides how an in-place restore is undone: the volumes that it took off go back to where they were, and what it put
+/// there is kept as they were, until the same deadline.
+///
+/// # Errors
+/// Why it cannot be undone.
+pub fn decide_undo(
+    done: &Restore,
+    around: &Surroundings,
+    now: Timestamp,
+) -> Result<Blueprint, Vec<Obstacle>> {
+    let none: [&str; 0] = [];
+    let refuse = |problem: String| vec![Obstacle::new("undo", problem, none)];
+    let blueprint = &done.blueprint;
+    let resource = &done.resource_id;
+    if blueprint.mode != Mode::InPlace {
+        return Err(refuse(format!(
+            "{} is no in-place restore but {}",
+            done.job_id, blueprint.mode
+        )));
+    }
+    if !matches!(done.status, RestoreStatus::Completed | RestoreStatus::Partial) {
+        return Err(refuse(format!(
+            "the restore of {resource} changed nothing that could be undone"
+        )));
+    }
+    let until = blueprint.undo_until.unwrap_or(now);
+    if now >= until {
+        return Err(refuse(format!(
+            "the restore of {resource} could be undone until {until}"
+        )));
+    }
+    let Some(original) = &around.original else {
+        return Err(refuse(format!("{resource} does not exist any more")));
+    };
+    let mut problems = Vec::new();
+    let mut exchanges = Vec::new();
+    for exchange in &blueprint.exchanges {
+        let made = done.made.volumes.get(&exchange.device);
+        let now_there = original
+            .volumes
+            .iter()
+            .find(|volume| volume.device == exchange.device);
+        let as_left = match (&exchange.after, now_there) {
+            (Some(_), Some(volume)) => made == Some(&volume.volume_id),
+            (None, None) => true,
+            _ => false,
+        };
+        if !as_left {
+            problems.push(Obstacle::new(
+                "undo",
+                format!(
+                    "{} of {resource} does not hold what the restore put there",
+                    exchange.device
+                ),
+                none,
+            ));
+        }
+        exchanges.push(Exchange {
+            device: exchange.device.clone(),
+            before: exchange.after.as_ref().map(|after| Standing {
+                volume_id: made.cloned(),
+                delete_on_termination: after.delete_on_termination,
+            }),
+            after: exchange.before.clone(),
+        });
+    }
+    let facts = Original::of(original);
+    let lifted = blueprint.original.as_ref().filter(|before| {
+        // What was agreed to for the restore holds for its undo.
+        before.was_running && blueprint.steps.contains(&Step::StopOriginal)
+    });
+    if facts.was_running && facts.stop_protection && !lifted.is_some_and(|before| before.stop_protection) {
+        problems.push(Obstacle::new(
+            "undo",
+            format!("{resource} is protected from being stopped; lift that, or stop it first"),
+            none,
+        ));
+    }
+    if facts.was_running && !original.instance_store.is_empty() && lifted.is_none() {
+        let devices: Vec<&str> = original.instance_store.keys().map(String::as_str).collect();
+        problems.push(Obstacle::new(
+            "undo",
+            format!(
+                "what is on the instance-store disks of {resource} at {} is lost by a stop; stop it first",
+                devices.join(", ")
+            ),
+            none,
+        ));
+    }
+    if let Some(group) = auto_scaling_group(original).filter(|_| facts.was_running) {
+        problems.push(Obstacle::new(
+            "undo",
+            format!(
+                "{resource} belongs to Auto Scaling group {group}, which terminates an instance that stops; detach it \
+                 from the group first"
+            ),
+            none,
+        ));
+    }
+    if facts.was_running && original.lifecycle.as_deref() == Some("spot") {
+        problems.push(Obstacle::new(
+            "undo",
+            format!("{resource} is a spot instance and cannot be stopped"),
+            none,
+        ));
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(Blueprint {
+        mode: Mode::Undo,
+        way: None,
+        way_in_words: None,
+        target: InstanceConfiguration::default(),
+        sets_cpu_options: false,
+        volumes: Vec::new(),
+        original: Some(facts),
+        exchanges,
+        attach: None,
+        target_groups: Vec::new(),
+        image_name: None,
+        proof: None,
+        on_failure: OnFailure::Remove,
+        undo_until: Some(until),
+        steps: vec![
+            Step::StopOriginal,
+            Step::SwapVolumes,
+            Step::StartOriginal,
+            Step::Finish,
+        ],
+        back: vec![Step::SwapBack, Step::ReturnOriginal],
+        cut_over: None,
+        deadline: crate::pacing::later(now, jiff::SignedDuration::from_hours(4)),
+        announced: Vec::new(),
+    })
+}
