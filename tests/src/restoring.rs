@@ -52,6 +52,36 @@ fn tagged(kind: ec2types::ResourceType, name: &str) -> ec2types::TagSpecificatio
 /// # Panics
 /// The local stack does not answer as it should.
 pub async fn start_rich(account: &Account) -> Rich {
+    start_rich_from(account, "ami-0123456789abcdef0").await
+}
+
+/// Plants an image that is billed as Windows under a product code, and gives its id.
+///
+/// # Panics
+/// The simulator does not take it.
+pub async fn plant_coded_image(account: &Account) -> String {
+    let an_hour_before = start_of_time() - jiff::SignedDuration::from_hours(1);
+    account
+        .simulator
+        .freeze(an_hour_before)
+        .await
+        .expect("the simulator's clock stops");
+    let image = json!({
+        "name": "windows", "root_device": "/dev/xvda",
+        "devices": [{"device": "/dev/xvda", "size_gib": 8}, {"device": "/dev/sdw", "size_gib": 1}],
+        "platform": "windows", "platform_details": "Windows", "usage_operation": "RunInstances:0002",
+        "product_codes": [{"id": "abc123", "kind": "marketplace"}], "architecture": "x86_64",
+        "owner": "123456789012",
+    });
+    let answer = account.simulator.post("images", image).await.expect("the image is planted");
+    answer["image_id"].as_str().expect("an image has an id").to_owned()
+}
+
+/// The same, from an image of its own, of which only the boot volume is taken.
+///
+/// # Panics
+/// The local stack does not answer as it should.
+pub async fn start_rich_from(account: &Account, image: &str) -> Rich {
     account
         .simulator
         .freeze(start_of_time())
@@ -92,7 +122,7 @@ pub async fn start_rich(account: &Account) -> Rich {
     };
     let started = ec2
         .run_instances()
-        .image_id("ami-0123456789abcdef0")
+        .image_id(image)
         .instance_type(ec2types::InstanceType::T3Micro)
         .min_count(1)
         .max_count(1)
@@ -142,6 +172,7 @@ pub async fn start_rich(account: &Account) -> Rich {
                 .delete_on_termination(false)
                 .build(),
         ))
+        .block_device_mappings(ec2types::BlockDeviceMapping::builder().device_name("/dev/sdw").no_device("").build())
         .network_interfaces(interface(0, "front"))
         .network_interfaces(interface(1, "back"))
         .tag_specifications(tagged(ec2types::ResourceType::Instance, "db"))
@@ -483,4 +514,60 @@ pub async fn back_up(bench: &mut Bench<'_>) -> String {
 #[must_use]
 pub fn execution_arn(account: &Account, name: &str) -> String {
     format!("arn:aws:states:{REGION}:{}:execution:restore:{name}", account.id)
+}
+
+/// One call as the simulator's log holds it: its action, and the ids among its parameters.
+type LoggedCall = (String, Vec<String>);
+
+async fn calls_of(account: &Account) -> Vec<LoggedCall> {
+    let mut calls = Vec::new();
+    let mut since = 0;
+    loop {
+        let route = format!("calls?since={since}");
+        let page = account
+            .simulator
+            .ask(reqwest::Method::GET, &route, None)
+            .await
+            .expect("the simulator gives its log");
+        let found = page["calls"].as_array().cloned().unwrap_or_default();
+        if found.is_empty() {
+            return calls;
+        }
+        since = page["next"].as_u64().unwrap_or(0);
+        calls.extend(found.iter().filter(|call| call["outcome"] == "ok").map(|call| {
+            let ids = call["ids"].as_array().into_iter().flatten();
+            (
+                call["action"].as_str().unwrap_or_default().to_owned(),
+                ids.filter_map(|id| id.as_str().map(str::to_owned)).collect(),
+            )
+        }));
+    }
+}
+
+/// Checks by the log of calls that an original was terminated only after a candidate had been proved good, and the
+/// candidate only after the instance that stays: at no moment both are gone.
+///
+/// # Panics
+/// It was not so.
+pub async fn ends_in_order(account: &Account, original: &str) {
+    let calls = calls_of(account).await;
+    let mut proved: Vec<String> = Vec::new();
+    let mut terminated: Vec<String> = Vec::new();
+    for (action, ids) in calls {
+        match action.as_str() {
+            "DescribeInstanceStatus" => proved.extend(ids),
+            "TerminateInstances" => {
+                for id in ids {
+                    if terminated.contains(&id) {
+                        continue;
+                    }
+                    let others = proved.iter().filter(|other| **other != id && !terminated.contains(other));
+                    assert!(others.count() > 0, "{id} was terminated with nothing proved good beside it");
+                    terminated.push(id);
+                }
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(terminated.first().map(String::as_str), Some(original));
 }

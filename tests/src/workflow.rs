@@ -39,6 +39,9 @@ pub struct Bench<'a> {
     tasks: Vec<(String, Value)>,
     /// How many AWS calls had been made when each function was first run.
     first_calls: BTreeMap<String, u32>,
+    /// After how many steps of a restore somebody has its job stopped.
+    stops_after: Option<usize>,
+    steps: usize,
     now: Timestamp,
 }
 
@@ -70,6 +73,8 @@ impl<'a> Bench<'a> {
             repeat,
             tasks: Vec::new(),
             first_calls: BTreeMap::new(),
+            stops_after: None,
+            steps: 0,
             now: start_of_time(),
         }
     }
@@ -147,6 +152,19 @@ impl<'a> Bench<'a> {
     /// # Panics
     /// The state machine's file cannot be read.
     pub async fn restore(&mut self, input: Value, execution: &str) -> Execution {
+        self.restore_up_to(input, execution, 20_000).await
+    }
+
+    /// Has the job of the next restore stopped after so many of its steps were run.
+    pub fn stop_after(&mut self, steps: usize) {
+        self.stops_after = Some(self.steps + steps);
+    }
+
+    /// Runs one restore execution until it ends, or until so many transitions are done: as if somebody stopped it.
+    ///
+    /// # Panics
+    /// The state machine's file cannot be read.
+    pub async fn restore_up_to(&mut self, input: Value, execution: &str, transitions: usize) -> Execution {
         let machine = restore_machine();
         let options = Options {
             execution_name: execution.to_owned(),
@@ -155,7 +173,7 @@ impl<'a> Bench<'a> {
                 self.account.id
             ),
             start_time: self.now,
-            max_transitions: 20_000,
+            max_transitions: transitions,
         };
         machine.start(input, self, options).await
     }
@@ -256,11 +274,23 @@ impl<'a> Bench<'a> {
             };
             match answer {
                 Some(answer) => {
+                    self.stop_if_wanted(&payload).await;
                     self.tasks.push((function.to_owned(), payload));
                     return answer;
                 }
                 None => self.switch.revive(),
             }
+        }
+    }
+
+    async fn stop_if_wanted(&mut self, payload: &Value) {
+        if payload["action"] != "step" {
+            return;
+        }
+        self.steps += 1;
+        if self.stops_after == Some(self.steps) {
+            let stop = json!({"action": "abort", "job_id": payload["job_id"]});
+            self.call("restore-instance", stop).await.expect("the job is stopped");
         }
     }
 

@@ -21,6 +21,8 @@ const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(5);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(60);
 /// How long to leave a restore alone that another run is at work on.
 const TAKEN_WAIT: SignedDuration = SignedDuration::from_secs(5);
+/// How long a refusal for a state is waited out: another run, or EC2 itself, is changing it.
+const STATE_WAIT: SignedDuration = SignedDuration::from_mins(10);
 /// How long the way back is tried before what is left is only named.
 const LONGEST_WAY_BACK: SignedDuration = SignedDuration::from_hours(2);
 
@@ -88,6 +90,13 @@ impl Work {
     pub(crate) fn made(&self, part: Part) -> Result<InstanceId, Trouble> {
         let made = self.restore.made.instances.get(&part).cloned();
         made.ok_or_else(|| Trouble::Hopeless(format!("there is no {part} instance")))
+    }
+
+    /// Whether a refusal is for a state that may be on its way to another one.
+    fn may_change(&self, refusal: &Refusal) -> bool {
+        let states = ["IncorrectState", "IncorrectInstanceState", "VolumeInUse"];
+        let waited = self.clock().duration_since(self.restore.since);
+        refusal.code.as_deref().is_some_and(|code| states.contains(&code)) && waited < STATE_WAIT
     }
 
     /// When to look again: the longer it takes, the less often.
@@ -178,7 +187,7 @@ impl RestoreInstance {
                     work.restore.advance(now);
                 }
                 Ok(Reached::NotYet(why)) => return self.wait(work, step, &why).await,
-                Err(Trouble::Refused(refusal)) if refusal.is_temporary() => {
+                Err(Trouble::Refused(refusal)) if refusal.is_temporary() || work.may_change(&refusal) => {
                     return self.wait(work, step, &refusal.reason).await;
                 }
                 Err(Trouble::Refused(refusal)) => self.turn_back(work, step, &refusal.reason).await?,

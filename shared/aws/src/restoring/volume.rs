@@ -134,7 +134,7 @@ pub(super) fn view(volume: &aws_sdk_ec2::types::Volume) -> VolumeView {
     }
 }
 
-/// Attaches a volume.
+/// Attaches a volume. One that another run has just attached there is fine.
 ///
 /// # Errors
 /// EC2's refusal.
@@ -151,7 +151,14 @@ pub async fn attach(
         .device(device)
         .send()
         .await;
-    sent.map(drop).map_err(|error| refusal(&error))
+    let Err(refused) = sent.map_err(|error| refusal(&error)) else {
+        return Ok(());
+    };
+    let standing = look(ec2, [volume]).await?;
+    match standing.get(volume).and_then(|view| view.attachment.as_ref()) {
+        Some((there, at, _)) if there == instance && at == device => Ok(()),
+        _ => Err(refused),
+    }
 }
 
 /// Detaches a volume. One that is not attached is fine.
