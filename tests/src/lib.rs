@@ -11,6 +11,7 @@
 pub mod account;
 pub mod application;
 pub mod audit;
+pub mod awkward;
 pub mod deployed;
 pub mod killer;
 pub mod lambda_process;

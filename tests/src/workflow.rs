@@ -290,7 +290,9 @@ impl<'a> Bench<'a> {
         self.steps += 1;
         if self.stops_after == Some(self.steps) {
             let stop = json!({"action": "abort", "job_id": payload["job_id"]});
-            self.call("restore-instance", stop).await.expect("the job is stopped");
+            self.call("restore-instance", stop)
+                .await
+                .expect("the job is stopped");
         }
     }
 

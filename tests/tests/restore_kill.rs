@@ -11,8 +11,8 @@ use asl_runner::Status;
 use holdfast_tests::account::{Account, Stack};
 use holdfast_tests::killer::{KillSwitch, Point};
 use holdfast_tests::restoring::{
-    Rich, World, back_up, digest, ends_in_order, execution_arn, plant_coded_image, start_rich, start_rich_from,
-    succeeded, volumes_of, write,
+    Rich, World, back_up, digest, ends_in_order, execution_arn, plant_coded_image, start_rich,
+    start_rich_from, succeeded, volumes_of, write,
 };
 use holdfast_tests::workflow::{Bench, Repeat};
 use rstest::rstest;
@@ -35,14 +35,18 @@ const CASES: [&str; 9] = [
 fn request(mode: &str, rich: &Rich) -> Value {
     let mut input = json!({"plan_id": "nightly", "mode": mode, "resources": [rich.id]});
     match mode {
-        "non_destructive" => input["overrides"] = json!({"private_address": "automatic", "elastic_ips": "leave"}),
+        "non_destructive" => {
+            input["overrides"] = json!({"private_address": "automatic", "elastic_ips": "leave"})
+        }
         "root" => {
             input["mode"] = json!("in_place");
             input["volumes"] = json!({"devices": ["/dev/xvda"]});
         }
-        "volumes" => input["volumes"] = json!({"attach_to": rich.id, "attach_as": {
-            "/dev/sdf": "/dev/sdp", "/dev/sdk": "/dev/sdq", "/dev/xvda": "/dev/sdr",
-        }}),
+        "volumes" => {
+            input["volumes"] = json!({"attach_to": rich.id, "attach_as": {
+                "/dev/sdf": "/dev/sdp", "/dev/sdk": "/dev/sdq", "/dev/xvda": "/dev/sdr",
+            }})
+        }
         "coded" => input["mode"] = json!("clone"),
         "image" | "coded_image" => {
             input["mode"] = json!("image");
@@ -135,31 +139,63 @@ async fn check(scene: &Scene, mode: &str, output: &Value, before: &World) {
         "clone" | "coded" | "non_destructive" => {
             assert_eq!((instances, volumes, images, interfaces), (2, 6, 0, 4), "{mode}");
             assert_eq!(original(&after), original(before), "{mode}");
-            assert_eq!(digests(account, &volumes_of(&ec2, instance.unwrap()).await).await, scene.captured);
+            assert_eq!(
+                digests(account, &volumes_of(&ec2, instance.unwrap()).await).await,
+                scene.captured
+            );
         }
         "destructive" => {
-            assert_eq!((instances, volumes, images, interfaces), (1, 4, 0, 2), "{mode}: {after:#?}");
-            assert_eq!(digests(account, &volumes_of(&ec2, instance.unwrap()).await).await, scene.captured);
+            assert_eq!(
+                (instances, volumes, images, interfaces),
+                (1, 4, 0, 2),
+                "{mode}: {after:#?}"
+            );
+            assert_eq!(
+                digests(account, &volumes_of(&ec2, instance.unwrap()).await).await,
+                scene.captured
+            );
             let addresses = |world: &World| world.interfaces.keys().cloned().collect::<Vec<_>>();
             assert_eq!(addresses(&after), addresses(before));
             ends_in_order(account, &rich.id).await;
         }
         "in_place" => {
             assert_eq!((instances, volumes, images, interfaces), (1, 6, 0, 2), "{mode}");
-            assert_eq!(digests(account, &volumes_of(&ec2, &rich.id).await).await, scene.captured);
-            assert_eq!(digests(account, &rich.volumes).await, scene.damaged, "what was there is kept");
+            assert_eq!(
+                digests(account, &volumes_of(&ec2, &rich.id).await).await,
+                scene.captured
+            );
+            assert_eq!(
+                digests(account, &rich.volumes).await,
+                scene.damaged,
+                "what was there is kept"
+            );
         }
         "root" => {
             assert_eq!((instances, volumes, images, interfaces), (1, 4, 0, 2), "{mode}");
             let now = volumes_of(&ec2, &rich.id).await;
-            assert_eq!(digest(account, &now["/dev/xvda"]).await, scene.captured["/dev/xvda"]);
-            assert_eq!(digests(account, &rich.volumes).await, scene.damaged, "what was there is kept");
+            assert_eq!(
+                digest(account, &now["/dev/xvda"]).await,
+                scene.captured["/dev/xvda"]
+            );
+            assert_eq!(
+                digests(account, &rich.volumes).await,
+                scene.damaged,
+                "what was there is kept"
+            );
         }
         "volumes" => {
             assert_eq!((instances, volumes, images, interfaces), (1, 6, 0, 2), "{mode}");
             let now = volumes_of(&ec2, &rich.id).await;
-            for (device, at) in [("/dev/sdf", "/dev/sdp"), ("/dev/sdk", "/dev/sdq"), ("/dev/xvda", "/dev/sdr")] {
-                assert_eq!(digest(account, &now[at]).await, scene.captured[device], "{device}");
+            for (device, at) in [
+                ("/dev/sdf", "/dev/sdp"),
+                ("/dev/sdk", "/dev/sdq"),
+                ("/dev/xvda", "/dev/sdr"),
+            ] {
+                assert_eq!(
+                    digest(account, &now[at]).await,
+                    scene.captured[device],
+                    "{device}"
+                );
             }
         }
         _ => {
@@ -187,7 +223,17 @@ async fn kill_at_every_call(mode: &str, point: Point) {
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_left_or_doubled_when_a_restore_is_killed_at_any_call(
-    #[values("clone", "coded", "non_destructive", "destructive", "in_place", "root", "volumes", "image", "coded_image")]
+    #[values(
+        "clone",
+        "coded",
+        "non_destructive",
+        "destructive",
+        "in_place",
+        "root",
+        "volumes",
+        "image",
+        "coded_image"
+    )]
     mode: &str,
     #[values(Point::Before, Point::During, Point::After)] point: Point,
 ) {
@@ -197,7 +243,17 @@ async fn nothing_is_left_or_doubled_when_a_restore_is_killed_at_any_call(
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn steps_run_twice_or_twice_at_once_or_late_leave_what_one_run_leaves(
-    #[values("clone", "coded", "non_destructive", "destructive", "in_place", "root", "volumes", "image", "coded_image")]
+    #[values(
+        "clone",
+        "coded",
+        "non_destructive",
+        "destructive",
+        "in_place",
+        "root",
+        "volumes",
+        "image",
+        "coded_image"
+    )]
     mode: &str,
 ) {
     let stack = Stack::from_environment();
@@ -217,7 +273,8 @@ async fn steps_run_twice_or_twice_at_once_or_late_leave_what_one_run_leaves(
 async fn stop_and_audit(stack: &Stack, mode: &str, steps: usize) -> bool {
     let mut scene = Scene::new(stack, mode).await;
     let account = scene.account.clone();
-    let slow = json!({"instance_transition_seconds": 20, "status_check_seconds": 20, "replace_root_seconds": 20});
+    let slow =
+        json!({"instance_transition_seconds": 20, "status_check_seconds": 20, "replace_root_seconds": 20});
     account.simulator.post("settings", slow).await.unwrap();
     let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
     bench.pass(100.0).await;
@@ -229,7 +286,11 @@ async fn stop_and_audit(stack: &Stack, mode: &str, steps: usize) -> bool {
     let output = succeeded(execution);
     match output["status"].as_str().unwrap() {
         "ABORTED" => {
-            assert_eq!(World::of(&ec2).await, before, "{mode} stopped after {steps} steps");
+            assert_eq!(
+                World::of(&ec2).await,
+                before,
+                "{mode} stopped after {steps} steps"
+            );
             assert_eq!(digests(&account, &scene.rich.volumes).await, scene.damaged);
             true
         }
@@ -244,7 +305,16 @@ async fn stop_and_audit(stack: &Stack, mode: &str, steps: usize) -> bool {
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_that_is_stopped_leaves_everything_as_it_was(
-    #[values("clone", "coded", "non_destructive", "destructive", "in_place", "root", "volumes", "coded_image")]
+    #[values(
+        "clone",
+        "coded",
+        "non_destructive",
+        "destructive",
+        "in_place",
+        "root",
+        "volumes",
+        "coded_image"
+    )]
     mode: &str,
 ) {
     let stack = Stack::from_environment();

@@ -51,6 +51,12 @@ impl RestoreInstance {
                 .advance_job(&job.job_id, status, Some(&message), now)
                 .await?;
         }
+        if !job.status.is_terminal() {
+            return Err(Failure::retryable(format!(
+                "{} is {}: somebody else is closing it",
+                job.job_id, job.status
+            )));
+        }
         let restore = self.restore_job(&job.job_id).await?;
         if job.reported_at.is_none() {
             self.report(&job, &restore, &restores, now).await?;

@@ -109,7 +109,7 @@ impl RestoreInstance {
         execution_id: &str,
         now: Timestamp,
     ) -> Result<RestorePrepared, Failure> {
-        if let Some(found) = self.opened_before(&job_id, execution_id).await? {
+        if let Some(found) = self.opened_before(&job_id, execution_id, now).await? {
             return Ok(found);
         }
         let (source, place) = self.source(&request)?;
@@ -149,15 +149,21 @@ impl RestoreInstance {
         self.open(draft, blueprints, execution_id, now).await
     }
 
-    /// What an earlier delivery of the same start has opened.
+    /// What an earlier delivery of the same start has opened, perhaps cut off right after that.
     pub(crate) async fn opened_before(
         &self,
         job_id: &JobId,
         execution_id: &str,
+        now: Timestamp,
     ) -> Result<Option<RestorePrepared>, Failure> {
         let Some(job) = self.catalog.find_job(job_id).await? else {
             return Ok(None);
         };
+        if job.status == JobStatus::Created {
+            self.catalog
+                .advance_job(job_id, JobStatus::Running, None, now)
+                .await?;
+        }
         let restore = self.catalog.find_restore_job(job_id).await?;
         Ok(Some(RestorePrepared {
             job_id: Some(job.job_id),

@@ -18,7 +18,7 @@ impl RestoreInstance {
         execution_id: &str,
         now: Timestamp,
     ) -> Result<RestorePrepared, Failure> {
-        if let Some(found) = self.opened_before(&job_id, execution_id).await? {
+        if let Some(found) = self.opened_before(&job_id, execution_id, now).await? {
             return Ok(found);
         }
         let Some(done) = self.catalog.find_restore_job(&request.undo).await? else {

@@ -1,8 +1,9 @@
 //! What a test may turn about an account.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::clock::after;
 use crate::random::{SplitMix, fingerprint};
 
 /// The account's settings; a `POST` of any subset replaces just those.
@@ -84,6 +85,16 @@ impl Settings {
 
     pub(crate) fn visibility_delay(&self) -> SignedDuration {
         seconds(self.visibility_delay_seconds)
+    }
+
+    /// From when on describes show what is made now; always where nothing delays them, also when the clock is put back.
+    pub(crate) fn visible_from(&self, now: Timestamp) -> Timestamp {
+        let delay = self.visibility_delay();
+        if delay.is_zero() {
+            Timestamp::MIN
+        } else {
+            after(now, delay)
+        }
     }
 
     pub(crate) fn instance_transition(&self) -> SignedDuration {

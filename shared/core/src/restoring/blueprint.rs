@@ -271,7 +271,8 @@ fn announce(deciding: &Deciding<'_>, target: &InstanceConfiguration) -> Vec<Diff
             .volumes
             .iter()
             .find(|restored| restored.volume_id == volume.volume_id);
-        if restored.is_some_and(|restored| restored.multi_attach_enabled != volume.multi_attach_enabled) {
+        let shared = volume.multi_attach_enabled == Some(true);
+        if shared && restored.is_some_and(|restored| restored.multi_attach_enabled == Some(false)) {
             announced.push(Difference::announced(
                 format!("volumes.{}.multi_attach_enabled", volume.device),
                 "true",
@@ -775,7 +776,10 @@ fn decide_volumes(deciding: &mut Deciding<'_>, request: &VolumesRequest, bluepri
     }
     for device in request.attach_as.keys() {
         if !orders.iter().any(|order| order.device == *device) {
-            let devices: Vec<String> = orders.iter().map(|order| order.device.clone()).collect();
+            let mut devices: Vec<String> = orders.iter().map(|order| order.device.clone()).collect();
+            if devices.is_empty() {
+                devices.push("nothing".to_owned());
+            }
             let problem = format!("{device} is not restored");
             deciding.block(&format!("volumes.attach_as.{device}"), problem, devices);
         }

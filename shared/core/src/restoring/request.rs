@@ -337,40 +337,6 @@ impl RestoreRequest {
                 ),
             );
         }
-        if let Some(image) = &self.image {
-            let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "()[] ./-'@_".contains(letter);
-            if !(3..=128).contains(&image.name.len()) || !image.name.chars().all(is_allowed) {
-                refuse(
-                    "image.name",
-                    "give 3 to 128 letters, digits and ()[] ./-'@_".to_owned(),
-                );
-            }
-            if self.resources.len() != 1 {
-                refuse(
-                    "image.name",
-                    "one name is for one resource; name it in resources".to_owned(),
-                );
-            }
-        }
-        if let Some(volumes) = &self.volumes {
-            let goes_elsewhere = volumes.availability_zone.is_some() || volumes.attach_to.is_some();
-            if self.mode == Mode::InPlace && goes_elsewhere {
-                refuse(
-                    "volumes",
-                    "in place the volumes stay where they are; give devices only".to_owned(),
-                );
-            }
-            if !volumes.attach_as.is_empty() && volumes.attach_to.is_none() {
-                refuse("volumes.attach_as", "it needs volumes.attach_to".to_owned());
-            }
-            let devices: BTreeSet<&String> = volumes.attach_as.values().collect();
-            if devices.len() < volumes.attach_as.len() {
-                refuse(
-                    "volumes.attach_as",
-                    "two volumes are to go to one device".to_owned(),
-                );
-            }
-        }
         if self.proof.is_some() && matches!(self.mode, Mode::Volumes | Mode::Image) {
             refuse(
                 "proof",
@@ -380,9 +346,42 @@ impl RestoreRequest {
         if let Some(proof) = &self.proof {
             problems.extend(validate_proof("proof", proof));
         }
+        problems.extend(self.problems_of_parts());
         problems.extend(self.overrides.problems("overrides", self.mode));
         for (resource, overrides) in &self.overrides_by_resource {
             problems.extend(overrides.problems(&format!("overrides_by_resource.{resource}"), self.mode));
+        }
+        problems
+    }
+
+    /// What of the image's name and of the volumes cannot be meant.
+    fn problems_of_parts(&self) -> Vec<InvalidField> {
+        let mut problems = Vec::new();
+        let mut refuse = |field: &str, problem: &str| problems.push(InvalidField::new(field, problem));
+        if let Some(image) = &self.image {
+            let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "()[] ./-'@_".contains(letter);
+            if !(3..=128).contains(&image.name.len()) || !image.name.chars().all(is_allowed) {
+                refuse("image.name", "give 3 to 128 letters, digits and ()[] ./-'@_");
+            }
+            if self.resources.len() != 1 {
+                refuse("image.name", "one name is for one resource; name it in resources");
+            }
+        }
+        if let Some(volumes) = &self.volumes {
+            let goes_elsewhere = volumes.availability_zone.is_some() || volumes.attach_to.is_some();
+            if self.mode == Mode::InPlace && goes_elsewhere {
+                refuse(
+                    "volumes",
+                    "in place the volumes stay where they are; give devices only",
+                );
+            }
+            if !volumes.attach_as.is_empty() && volumes.attach_to.is_none() {
+                refuse("volumes.attach_as", "it needs volumes.attach_to");
+            }
+            let devices: BTreeSet<&String> = volumes.attach_as.values().collect();
+            if devices.len() < volumes.attach_as.len() {
+                refuse("volumes.attach_as", "two volumes are to go to one device");
+            }
         }
         problems
     }

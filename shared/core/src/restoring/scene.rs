@@ -30,11 +30,13 @@ fn tags(pairs: &[(&str, &str)]) -> Tags {
         .collect()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it fills optional fields")]
 fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
 /// An instance of which every field is set.
+#[expect(clippy::too_many_lines, reason = "an instance has that many fields")]
 pub(crate) fn captured() -> InstanceConfiguration {
     let volume = |n: u32, device: &str| VolumeConfiguration {
         device: device.to_owned(),

@@ -9,9 +9,23 @@ use super::surroundings::Surroundings;
 use super::{Held, Mode};
 use serde_json::{Value, json};
 
-fn request(mode: Mode, more: &Value) -> RestoreRequest {
+mod attaching;
+mod billing;
+mod comparing;
+mod disks;
+mod elsewhere;
+mod in_place;
+mod network;
+mod properties;
+mod records;
+mod standing;
+mod table;
+mod undoing;
+mod volume_settings;
+
+fn request(mode: Mode, asked: &Value) -> RestoreRequest {
     let mut document = json!({"plan_id": "nightly", "mode": mode});
-    for (key, value) in more.as_object().into_iter().flatten() {
+    for (key, value) in asked.as_object().into_iter().flatten() {
         document[key] = value.clone();
     }
     match RestoreInput::parse(&document) {
@@ -20,8 +34,8 @@ fn request(mode: Mode, more: &Value) -> RestoreRequest {
     }
 }
 
-fn decide(mode: Mode, more: &Value, held: &Held, around: &Surroundings) -> Result<Blueprint, Vec<Obstacle>> {
-    decide_restore(&request(mode, more), held, around, now())
+fn decide(mode: Mode, asked: &Value, held: &Held, around: &Surroundings) -> Result<Blueprint, Vec<Obstacle>> {
+    decide_restore(&request(mode, asked), held, around, now())
 }
 
 fn fields(obstacles: &[Obstacle]) -> Vec<&str> {
@@ -188,6 +202,6 @@ fn in_place_takes_what_the_backup_holds_and_leaves_the_rest() {
     assert_eq!(only_root.steps, [Step::ReplaceRoot, Step::Finish]);
 }
 
-fn request_in_place(more: &Value, held: &Held, around: &Surroundings) -> Blueprint {
-    decide(Mode::InPlace, more, held, around).unwrap()
+fn request_in_place(asked: &Value, held: &Held, around: &Surroundings) -> Blueprint {
+    decide(Mode::InPlace, asked, held, around).unwrap()
 }

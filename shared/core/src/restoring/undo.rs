@@ -20,29 +20,26 @@ pub fn decide_undo(
     around: &Surroundings,
     now: Timestamp,
 ) -> Result<Blueprint, Vec<Obstacle>> {
-    let none: [&str; 0] = [];
-    let refuse = |problem: String| vec![Obstacle::new("undo", problem, none)];
+    let refuse = |problem: String| Err(vec![obstacle(problem)]);
     let blueprint = &done.blueprint;
     let resource = &done.resource_id;
     if blueprint.mode != Mode::InPlace {
-        return Err(refuse(format!(
+        return refuse(format!(
             "{} is no in-place restore but {}",
             done.job_id, blueprint.mode
-        )));
+        ));
     }
     if !matches!(done.status, RestoreStatus::Completed | RestoreStatus::Partial) {
-        return Err(refuse(format!(
+        return refuse(format!(
             "the restore of {resource} changed nothing that could be undone"
-        )));
+        ));
     }
     let until = blueprint.undo_until.unwrap_or(now);
     if now >= until {
-        return Err(refuse(format!(
-            "the restore of {resource} could be undone until {until}"
-        )));
+        return refuse(format!("the restore of {resource} could be undone until {until}"));
     }
     let Some(original) = &around.original else {
-        return Err(refuse(format!("{resource} does not exist any more")));
+        return refuse(format!("{resource} does not exist any more"));
     };
     let mut problems = Vec::new();
     let mut exchanges = Vec::new();
@@ -58,14 +55,10 @@ pub fn decide_undo(
             _ => false,
         };
         if !as_left {
-            problems.push(Obstacle::new(
-                "undo",
-                format!(
-                    "{} of {resource} does not hold what the restore put there",
-                    exchange.device
-                ),
-                none,
-            ));
+            problems.push(obstacle(format!(
+                "{} of {resource} does not hold what the restore put there",
+                exchange.device
+            )));
         }
         exchanges.push(Exchange {
             device: exchange.device.clone(),
@@ -77,44 +70,8 @@ pub fn decide_undo(
         });
     }
     let facts = Original::of(original);
-    let lifted = blueprint.original.as_ref().filter(|before| {
-        // What was agreed to for the restore holds for its undo.
-        before.was_running && blueprint.steps.contains(&Step::StopOriginal)
-    });
-    if facts.was_running && facts.stop_protection && !lifted.is_some_and(|before| before.stop_protection) {
-        problems.push(Obstacle::new(
-            "undo",
-            format!("{resource} is protected from being stopped; lift that, or stop it first"),
-            none,
-        ));
-    }
-    if facts.was_running && !original.instance_store.is_empty() && lifted.is_none() {
-        let devices: Vec<&str> = original.instance_store.keys().map(String::as_str).collect();
-        problems.push(Obstacle::new(
-            "undo",
-            format!(
-                "what is on the instance-store disks of {resource} at {} is lost by a stop; stop it first",
-                devices.join(", ")
-            ),
-            none,
-        ));
-    }
-    if let Some(group) = auto_scaling_group(original).filter(|_| facts.was_running) {
-        problems.push(Obstacle::new(
-            "undo",
-            format!(
-                "{resource} belongs to Auto Scaling group {group}, which terminates an instance that stops; detach it \
-                 from the group first"
-            ),
-            none,
-        ));
-    }
-    if facts.was_running && original.lifecycle.as_deref() == Some("spot") {
-        problems.push(Obstacle::new(
-            "undo",
-            format!("{resource} is a spot instance and cannot be stopped"),
-            none,
-        ));
+    if facts.was_running {
+        problems.extend(stop_problems(done, original, &facts));
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -145,4 +102,42 @@ pub fn decide_undo(
         deadline: crate::pacing::later(now, jiff::SignedDuration::from_hours(4)),
         announced: Vec::new(),
     })
+}
+
+fn obstacle(problem: String) -> Obstacle {
+    let none: [&str; 0] = [];
+    Obstacle::new("undo", problem, none)
+}
+
+/// Why the running instance may not be stopped. What was agreed to for the restore holds for its undo.
+fn stop_problems(done: &Restore, original: &InstanceConfiguration, facts: &Original) -> Vec<Obstacle> {
+    let resource = &done.resource_id;
+    let stopped = done
+        .blueprint
+        .original
+        .as_ref()
+        .filter(|before| before.was_running && done.blueprint.steps.contains(&Step::StopOriginal));
+    let mut problems = Vec::new();
+    if original.lifecycle.as_deref() == Some("spot") {
+        problems.push(format!("{resource} is a spot instance and cannot be stopped"));
+    }
+    if facts.stop_protection && !stopped.is_some_and(|before| before.stop_protection) {
+        problems.push(format!(
+            "{resource} is protected from being stopped; lift that, or stop it first"
+        ));
+    }
+    if !original.instance_store.is_empty() && stopped.is_none() {
+        let devices: Vec<&str> = original.instance_store.keys().map(String::as_str).collect();
+        problems.push(format!(
+            "what is on the instance-store disks of {resource} at {} is lost by a stop; stop it first",
+            devices.join(", ")
+        ));
+    }
+    if let Some(group) = auto_scaling_group(original) {
+        problems.push(format!(
+            "{resource} belongs to Auto Scaling group {group}, which terminates an instance that stops; detach it \
+             from the group first"
+        ));
+    }
+    problems.into_iter().map(obstacle).collect()
 }

@@ -2,7 +2,6 @@
 
 use std::net::Ipv4Addr;
 
-use crate::clock::after;
 use crate::error::Ec2Error;
 use crate::ids::{InstanceId, InterfaceAttachmentId, InterfaceId};
 use crate::tags::Tags;
@@ -107,7 +106,7 @@ pub(super) fn new_interface(
         lent_public: lend_public.then(|| lent_address(scope.ids.next())),
         attachment: None,
         tags: tags.clone(),
-        visible_at: after(scope.now, scope.settings.visibility_delay()),
+        visible_at: scope.settings.visible_from(scope.now),
     })
 }
 

@@ -1,6 +1,5 @@
 //! `RegisterImage` and `CreateImage`: images made of snapshots that are there, and of an instance.
 
-use crate::clock::after;
 use crate::error::Ec2Error;
 use crate::ids::{ImageId, InstanceId};
 use crate::params::Params;
@@ -120,7 +119,7 @@ fn new_image(scope: &Scope<'_>) -> Image {
         devices: Vec::new(),
         tags: Tags::default(),
         created_at: scope.now,
-        visible_at: after(scope.now, scope.settings.visibility_delay()),
+        visible_at: scope.settings.visible_from(scope.now),
         is_disabled: false,
         instance: None,
     }

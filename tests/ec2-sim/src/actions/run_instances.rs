@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::clock::after;
 use crate::error::Ec2Error;
 use crate::ids::{InstanceId, ReservationId, VolumeId};
 use crate::params::Params;
@@ -317,7 +316,7 @@ fn new_instance(
         launch_snapshot,
         impairment: scope.region.next_impairment.take().unwrap_or_default(),
         rebooted_at: Timestamp::MIN,
-        visible_at: after(scope.now, scope.settings.visibility_delay()),
+        visible_at: scope.settings.visible_from(scope.now),
     };
     Ok(Made {
         instance,

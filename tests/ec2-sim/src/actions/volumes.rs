@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::clock::{after, iso};
+use crate::clock::iso;
 use crate::content::Content;
 use crate::error::Ec2Error;
 use crate::ids::VolumeId;
@@ -187,7 +187,7 @@ pub(super) fn new_volume(
         history: source.map(history_of).unwrap_or_default(),
         zone: zone.to_owned(),
         created_at: scope.now,
-        visible_at: after(scope.now, scope.settings.visibility_delay()),
+        visible_at: scope.settings.visible_from(scope.now),
         multi_attach: spec.multi_attach,
         tags: spec.tags.clone(),
         attachments: Vec::new(),

@@ -72,7 +72,7 @@ pub(super) async fn plant(world: World, Json(request): Json<ImageRequest>) -> Re
         root_device: request.root_device,
         tags: Tags::default(),
         created_at: scope.now,
-        visible_at: scope.now,
+        visible_at: jiff::Timestamp::MIN,
         is_disabled: false,
         instance: None,
     };
@@ -123,7 +123,7 @@ fn plant_device(scope: &mut Scope<'_>, device: &Device, owner: &str, is_root: bo
         tags: Tags::default(),
         content: Content::default(),
         fate: Fate::Completes(scope.now),
-        visible_at: scope.now,
+        visible_at: jiff::Timestamp::MIN,
         set: None,
         parent: None,
         copy: None,

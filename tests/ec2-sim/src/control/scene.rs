@@ -76,15 +76,15 @@ fn settle(scope: &mut Scope<'_>, id: &InstanceId, state: InstanceState) {
     };
     instance.lifecycle = Lifecycle::fixed(state, now);
     // A scene has been there all along.
-    instance.visible_at = now;
+    instance.visible_at = jiff::Timestamp::MIN;
     for volume in &instance.volumes {
         if let Some(volume) = region.volumes.get_mut(volume) {
-            volume.visible_at = now;
+            volume.visible_at = jiff::Timestamp::MIN;
         }
     }
     for interface in &instance.interfaces {
         if let Some(interface) = region.interfaces.get_mut(interface) {
-            interface.visible_at = now;
+            interface.visible_at = jiff::Timestamp::MIN;
         }
     }
 }

@@ -1,0 +1,242 @@
+//! Types, sizes and keys of volumes.
+
+use super::super::Mode::{Clone, Destructive, InPlace, Volumes};
+use super::super::scene::{KEY, snapshot};
+use super::table::{
+    Instance, as_told, launched, made, nothing, plain, plain_but, replaced, swapped, volume, volume_mut,
+};
+use serde_json::{Value, json};
+
+const OTHER: &str = "arn:aws:kms:eu-west-1:111122223333:key/other";
+const SDF: &str = "/dev/sdf";
+
+fn of_sdf(settings: &Value) -> Value {
+    json!({"overrides": {"volumes": {SDF: settings}}})
+}
+
+pub(super) fn instances() -> Vec<Instance> {
+    types().into_iter().chain(keys()).collect()
+}
+
+fn typed(name: &'static str, kind: &str, iops: Option<i32>, throughput: Option<i32>) -> Instance {
+    let captured = plain_but(|captured| {
+        let volume = volume_mut(captured, SDF);
+        (volume.volume_type, volume.iops, volume.throughput) = (Some(kind.to_owned()), iops, throughput);
+        volume.size_gib = Some(500);
+    });
+    Instance::new(name, captured)
+}
+
+fn types() -> Vec<Instance> {
+    let size = "volumes./dev/sdf.size_gib";
+    vec![
+        typed("io2 with its IOPS", "io2", Some(16_000), None)
+            .given(Clone, nothing(), launched(), &[], |blueprint| {
+                assert_eq!(volume(&blueprint.target, SDF).iops, Some(16_000));
+            })
+            .given(
+                Clone,
+                of_sdf(&json!({"iops": 20_000})),
+                launched(),
+                &["volumes./dev/sdf.iops"],
+                as_told,
+            )
+            .given(
+                InPlace,
+                of_sdf(&json!({"volume_type": "gp3"})),
+                swapped(),
+                &["volumes./dev/sdf.iops", "volumes./dev/sdf.volume_type"],
+                |blueprint| assert_eq!(volume(&blueprint.target, SDF).iops, None),
+            )
+            .blocked(
+                Clone,
+                of_sdf(&json!({"throughput": 250})),
+                &[(
+                    "overrides.volumes./dev/sdf.throughput",
+                    &["nothing", "a throughput with volume_type gp3"],
+                )],
+            ),
+        typed("st1", "st1", None, None)
+            .given(Clone, nothing(), launched(), &[], as_told)
+            .blocked(
+                Volumes,
+                of_sdf(&json!({"iops": 3000})),
+                &[(
+                    "overrides.volumes./dev/sdf.iops",
+                    &["nothing", "IOPS with a volume_type of gp3, io1 or io2"],
+                )],
+            )
+            .blocked(
+                InPlace,
+                of_sdf(&json!({"volume_type": "io2"})),
+                &[("overrides.volumes./dev/sdf.iops", &["a number of IOPS"])],
+            ),
+        typed("sc1", "sc1", None, None)
+            .given(Destructive, nothing(), replaced(), &[], as_told)
+            .given(
+                Clone,
+                of_sdf(&json!({"volume_type": "gp3", "throughput": 250})),
+                launched(),
+                // What the type had no number for says nothing.
+                &["volumes./dev/sdf.volume_type"],
+                |blueprint| assert_eq!(volume(&blueprint.target, SDF).throughput, Some(250)),
+            ),
+        typed("gp2 of another size", "gp2", Some(1500), None)
+            .given(Clone, nothing(), launched(), &[], as_told)
+            .given(
+                Clone,
+                of_sdf(&json!({"size_gib": 1000})),
+                launched(),
+                &["volumes./dev/sdf.iops", size],
+                // They follow from the size.
+                |blueprint| assert_eq!(volume(&blueprint.target, SDF).iops, None),
+            ),
+        typed("gp3 of another throughput", "gp3", Some(3000), Some(125)).given(
+            InPlace,
+            of_sdf(&json!({"throughput": 500})),
+            swapped(),
+            &["volumes./dev/sdf.throughput"],
+            |blueprint| assert_eq!(volume(&blueprint.target, SDF).throughput, Some(500)),
+        ),
+        typed("a volume is to be smaller", "gp3", Some(3000), Some(125))
+            .blocked(
+                Clone,
+                of_sdf(&json!({"size_gib": 499})),
+                &[("overrides.volumes./dev/sdf.size_gib", &["500 or more"])],
+            )
+            .given(Volumes, of_sdf(&json!({"size_gib": 501})), made(), &[], as_told),
+    ]
+}
+
+#[expect(clippy::too_many_lines, reason = "one instance after the other")]
+fn keys() -> Vec<Instance> {
+    let unreadable: &[&str] = &["another recovery point", "the same one, once its key can be used"];
+    let three = || {
+        plain_but(|captured| {
+            volume_mut(captured, SDF).kms_key_id = Some(format!("{KEY}-1"));
+            volume_mut(captured, "/dev/sdh").kms_key_id = Some(format!("{KEY}-2"));
+        })
+    };
+    let unencrypted = plain_but(|captured| {
+        let volume = volume_mut(captured, SDF);
+        (volume.encrypted, volume.kms_key_id) = (Some(false), None);
+    });
+    vec![
+        Instance::new("encrypted with three keys", three())
+            .given(Clone, nothing(), launched(), &[], |blueprint| {
+                assert!(blueprint.volumes.iter().all(|order| order.rekey.is_none()));
+            })
+            .given(
+                Clone,
+                json!({"overrides": {"kms_key_id": OTHER, "volumes": {"/dev/sdh": {"kms_key_id": KEY}}}}),
+                launched(),
+                &[
+                    "volumes./dev/sdf.kms_key_id",
+                    "volumes./dev/sdh.kms_key_id",
+                    "volumes./dev/xvda.kms_key_id",
+                ],
+                |blueprint| {
+                    let rekey: Vec<_> = blueprint
+                        .volumes
+                        .iter()
+                        .map(|order| order.rekey.as_deref())
+                        .collect();
+                    assert_eq!(rekey, [Some(OTHER), Some(KEY), Some(OTHER)]);
+                },
+            ),
+        Instance::new("a key is disabled", three())
+            .around(|around| {
+                around
+                    .unusable_keys
+                    .insert(format!("{KEY}-1"), "the key is disabled".to_owned());
+            })
+            .blocked(Clone, nothing(), &[("recovery_point_id", unreadable)])
+            // Another key for the volume does not make its snapshot readable.
+            .blocked(
+                Clone,
+                json!({"overrides": {"kms_key_id": OTHER}}),
+                &[("recovery_point_id", unreadable)],
+            )
+            .given(
+                Volumes,
+                json!({"volumes": {"devices": ["/dev/sdh"]}}),
+                made(),
+                &[],
+                as_told,
+            ),
+        Instance::new("a key is gone", plain())
+            .around(|around| {
+                around
+                    .unusable_keys
+                    .insert(KEY.to_owned(), "the key does not exist".to_owned());
+            })
+            .blocked(
+                InPlace,
+                nothing(),
+                &[
+                    ("recovery_point_id", unreadable),
+                    ("recovery_point_id", unreadable),
+                    ("recovery_point_id", unreadable),
+                ],
+            ),
+        Instance::new("another key is asked for", plain()).given(
+            InPlace,
+            json!({"overrides": {"kms_key_id": OTHER}, "volumes": {"devices": ["/dev/xvda"]}}),
+            // EC2 replaces a root volume under its own key only.
+            swapped(),
+            &["volumes./dev/xvda.kms_key_id"],
+            as_told,
+        ),
+        Instance::new("the key that is asked for cannot be used", plain())
+            .around(|around| {
+                around
+                    .unusable_keys
+                    .insert(OTHER.to_owned(), "the key is pending deletion".to_owned());
+            })
+            .blocked(
+                Volumes,
+                of_sdf(&json!({"kms_key_id": OTHER})),
+                &[(
+                    "overrides.volumes./dev/sdf.kms_key_id",
+                    &["a key that can be used here"],
+                )],
+            ),
+        Instance::new("an unencrypted snapshot is to be encrypted", unencrypted)
+            .given(Clone, nothing(), launched(), &[], |blueprint| {
+                assert_eq!(volume(&blueprint.target, SDF).encrypted, Some(false));
+            })
+            .given(
+                Clone,
+                of_sdf(&json!({"kms_key_id": OTHER})),
+                launched(),
+                &["volumes./dev/sdf.encrypted", "volumes./dev/sdf.kms_key_id"],
+                |blueprint| {
+                    let order = blueprint
+                        .volumes
+                        .iter()
+                        .find(|order| order.device == SDF)
+                        .unwrap();
+                    assert_eq!(order.rekey.as_deref(), Some(OTHER));
+                    assert_eq!(volume(&blueprint.target, SDF).encrypted, Some(true));
+                },
+            ),
+        Instance::new("the snapshot is under another key than the volume was", plain())
+            .around(|around| {
+                around.snapshots.get_mut(&snapshot(1)).unwrap().kms_key_id = Some(OTHER.to_owned());
+            })
+            .given(
+                Clone,
+                nothing(),
+                launched(),
+                &["volumes./dev/sdf.kms_key_id"],
+                |blueprint| {
+                    let told = blueprint
+                        .announced
+                        .iter()
+                        .find(|told| told.field == "volumes./dev/sdf.kms_key_id");
+                    assert!(told.unwrap().why.as_ref().unwrap().contains("another key"));
+                    assert!(blueprint.volumes.iter().all(|order| order.rekey.is_none()));
+                },
+            ),
+    ]
+}
