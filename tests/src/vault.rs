@@ -3,14 +3,21 @@
 use crate::account::{Account, REGION, Stack, make_key};
 use crate::simulator::{SimSnapshot, Simulator};
 use aws_config::{Region, SdkConfig};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
 use aws_sdk_s3::types::{
     BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration,
 };
+use holdfast_aws::catalog::Catalog;
+use holdfast_aws::restoring::survey::Clients;
+use holdfast_aws::vault::VaultCatalog;
 use holdfast_core::copying::{CopyJob, CopyState, SnapshotCopy};
 use holdfast_core::ids::{PlanId, RecoveryPointId, SnapshotId};
 use holdfast_core::replica::Destination;
 use holdfast_core::tags;
 use holdfast_core::vault::{VaultBackup, VaultPoint, point_key};
+use restore_instance::{Points, RestoreInstance};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -128,6 +135,27 @@ impl Vault {
             });
         }
         replica
+    }
+
+    /// The vault's own restore-instance, with a table of its own: it reaches nothing but the vault's account and region.
+    ///
+    /// # Panics
+    /// The local stack does not answer as it should.
+    pub async fn restore_instance(&self) -> RestoreInstance {
+        let table = make_restore_table(&self.config).await;
+        RestoreInstance {
+            here: Clients::new(&self.config),
+            config: self.config.clone(),
+            own: self.destination.clone(),
+            catalog: Catalog::new(aws_sdk_dynamodb::Client::new(&self.config), table),
+            points: Points::Vault(VaultCatalog::new(
+                self.s3(),
+                &self.bucket,
+                &self.destination.account_id,
+            )),
+            events: aws_sdk_eventbridge::Client::new(&self.config),
+            event_bus: "default".to_owned(),
+        }
     }
 
     /// Clients of the vault's own account are made from this.
@@ -434,4 +462,35 @@ fn encode(form: &[(&str, &str)]) -> String {
         .map(|(name, value)| format!("{}={}", escaped(name), escaped(value)))
         .collect::<Vec<_>>()
         .join("&")
+}
+
+/// The table of a vault's restores, as the template makes it.
+async fn make_restore_table(config: &SdkConfig) -> &'static str {
+    const TABLE: &str = "holdfast-restores";
+    let attribute = |name: &str| {
+        AttributeDefinition::builder()
+            .attribute_name(name)
+            .attribute_type(ScalarAttributeType::S)
+            .build()
+            .expect("an attribute")
+    };
+    let key = |name: &str, kind: KeyType| {
+        KeySchemaElement::builder()
+            .attribute_name(name)
+            .key_type(kind)
+            .build()
+            .expect("a key")
+    };
+    aws_sdk_dynamodb::Client::new(config)
+        .create_table()
+        .table_name(TABLE)
+        .attribute_definitions(attribute("pk"))
+        .attribute_definitions(attribute("sk"))
+        .key_schema(key("pk", KeyType::Hash))
+        .key_schema(key("sk", KeyType::Range))
+        .billing_mode(BillingMode::PayPerRequest)
+        .send()
+        .await
+        .expect("the vault takes the table");
+    TABLE
 }
