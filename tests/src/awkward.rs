@@ -225,14 +225,21 @@ impl<'a> Scene<'a> {
             .await
             .expect("the simulator's clock stops");
         let ec2 = account.ec2();
-        let subnets = ec2.describe_subnets().send().await.expect("subnets are described");
+        let subnets = ec2
+            .describe_subnets()
+            .send()
+            .await
+            .expect("subnets are described");
         let subnet_in = |zone: &str| {
             let mut subnets = subnets.subnets().iter();
             let found = subnets.find(|subnet| subnet.availability_zone() == Some(zone));
             let id = found.and_then(|subnet| subnet.subnet_id());
             id.expect("every zone has a subnet").to_owned()
         };
-        let vpc = subnets.subnets()[0].vpc_id().expect("a subnet has a VPC").to_owned();
+        let vpc = subnets.subnets()[0]
+            .vpc_id()
+            .expect("a subnet has a VPC")
+            .to_owned();
         let mut scene = Self {
             account,
             original: String::new(),
@@ -250,7 +257,9 @@ impl<'a> Scene<'a> {
         scene.complete(wanted).await;
         for (place, volume) in (0_u64..).zip(volumes_of(&scene.ec2, &scene.original).await) {
             let (device, volume) = volume;
-            scene.write(&volume, &format!("{device} captured"), place * 512 * 1024).await;
+            scene
+                .write(&volume, &format!("{device} captured"), place * 512 * 1024)
+                .await;
             scene.captured.insert(device, digest(account, &volume).await);
         }
         scene.portrait = portrait(&scene.ec2, &scene.original).await;
@@ -269,14 +278,18 @@ impl<'a> Scene<'a> {
         }
         let own = wanted.subnet.as_ref().map(|range| ("subnet".to_owned(), range));
         let places = wanted.interfaces.iter().enumerate();
-        let others = places.filter_map(|(place, interface)| {
-            Some((format!("subnet.{place}"), interface.subnet.as_ref()?))
-        });
+        let others = places
+            .filter_map(|(place, interface)| Some((format!("subnet.{place}"), interface.subnet.as_ref()?)));
         for (name, range) in own.into_iter().chain(others) {
             let made = self.ec2.create_subnet().vpc_id(&self.vpc).cidr_block(range);
-            let made = made.availability_zone("us-east-1a").send().await.expect("a subnet is made");
+            let made = made
+                .availability_zone("us-east-1a")
+                .send()
+                .await
+                .expect("a subnet is made");
             let id = made.subnet().and_then(|subnet| subnet.subnet_id());
-            self.names.insert(name, id.expect("a subnet has an id").to_owned());
+            self.names
+                .insert(name, id.expect("a subnet has an id").to_owned());
         }
         let mut groups: Vec<&String> = wanted.interfaces.iter().flat_map(|one| &one.groups).collect();
         let changed = wanted.since.iter().filter_map(|since| match since {
@@ -285,7 +298,11 @@ impl<'a> Scene<'a> {
         });
         groups.extend(changed);
         for name in groups {
-            let made = self.ec2.create_security_group().group_name(name).description(name);
+            let made = self
+                .ec2
+                .create_security_group()
+                .group_name(name)
+                .description(name);
             let made = made.vpc_id(&self.vpc).send().await.expect("a group is made");
             let id = made.group_id().expect("a group has an id").to_owned();
             self.names.insert(format!("group.{name}"), id);
@@ -294,14 +311,25 @@ impl<'a> Scene<'a> {
 
     async fn plant(&mut self, name: &str, mut image: Value) {
         image["name"] = json!(name);
-        let answer = self.account.simulator.post("images", image).await.expect("an image is planted");
-        let id = answer["image_id"].as_str().expect("an image has an id").to_owned();
+        let answer = self
+            .account
+            .simulator
+            .post("images", image)
+            .await
+            .expect("an image is planted");
+        let id = answer["image_id"]
+            .as_str()
+            .expect("an image has an id")
+            .to_owned();
         self.names.insert(format!("image.{name}"), id);
     }
 
     async fn run(&mut self, wanted: &Description) {
         let options = &wanted.options;
-        let image = wanted.image.as_ref().map(|name| self.named(&format!("image.{name}")));
+        let image = wanted
+            .image
+            .as_ref()
+            .map(|name| self.named(&format!("image.{name}")));
         let placement = ec2types::Placement::builder()
             .set_tenancy(options.tenancy.as_deref().map(ec2types::Tenancy::from))
             .set_host_id(options.host_id.clone())
@@ -309,7 +337,9 @@ impl<'a> Scene<'a> {
             .set_partition_number(options.partition_number);
         let profile = options.profile.as_ref().map(|name| {
             let arn = format!("arn:aws:iam::{}:instance-profile/{name}", self.account.id);
-            ec2types::IamInstanceProfileSpecification::builder().arn(arn).build()
+            ec2types::IamInstanceProfileSpecification::builder()
+                .arn(arn)
+                .build()
         });
         let mut run = self
             .ec2
@@ -339,7 +369,9 @@ impl<'a> Scene<'a> {
             );
         }
         if let Some([cores, threads]) = options.cpu {
-            let cpu = ec2types::CpuOptionsRequest::builder().core_count(cores).threads_per_core(threads);
+            let cpu = ec2types::CpuOptionsRequest::builder()
+                .core_count(cores)
+                .threads_per_core(threads);
             run = run.cpu_options(cpu.build());
         }
         if let Some(credits) = &options.credits {
@@ -353,7 +385,11 @@ impl<'a> Scene<'a> {
             run = run.capacity_reservation_specification(specification.build());
         }
         if options.monitoring {
-            run = run.monitoring(ec2types::RunInstancesMonitoringEnabled::builder().enabled(true).build());
+            run = run.monitoring(
+                ec2types::RunInstancesMonitoringEnabled::builder()
+                    .enabled(true)
+                    .build(),
+            );
         }
         if options.enclave {
             run = run.enclave_options(ec2types::EnclaveOptionsRequest::builder().enabled(true).build());
@@ -378,7 +414,9 @@ impl<'a> Scene<'a> {
             run = run.metadata_options(metadata.build());
         }
         let started = run.send().await.expect("the instance starts");
-        let id = started.instances()[0].instance_id().expect("an instance has an id");
+        let id = started.instances()[0]
+            .instance_id()
+            .expect("an instance has an id");
         id.clone_into(&mut self.original);
         self.names.insert("original".to_owned(), id.to_owned());
     }
@@ -398,19 +436,33 @@ impl<'a> Scene<'a> {
         });
         let stores = wanted.instance_store.iter();
         let stores = stores.map(|(device, name)| mapping(device).virtual_name(name).build());
-        let without = wanted.without.iter().map(|device| mapping(device).no_device("").build());
+        let without = wanted
+            .without
+            .iter()
+            .map(|device| mapping(device).no_device("").build());
         disks.chain(stores).chain(without).collect()
     }
 
     fn interfaces(&self, wanted: &Description) -> Vec<ec2types::InstanceNetworkInterfaceSpecification> {
         let one = [Interface::default()];
-        let interfaces = if wanted.interfaces.is_empty() { &one[..] } else { &wanted.interfaces };
+        let interfaces = if wanted.interfaces.is_empty() {
+            &one[..]
+        } else {
+            &wanted.interfaces
+        };
         let alone = interfaces.len() == 1;
         let count = |number: i32| Some(number).filter(|number| *number > 0);
         let specifications = (0..).zip(interfaces).map(|(place, interface)| {
-            let groups = interface.groups.iter().map(|name| self.named(&format!("group.{name}")));
+            let groups = interface
+                .groups
+                .iter()
+                .map(|name| self.named(&format!("group.{name}")));
             let own = format!("subnet.{place}");
-            let subnet = self.names.get(&own).cloned().unwrap_or_else(|| self.named("subnet"));
+            let subnet = self
+                .names
+                .get(&own)
+                .cloned()
+                .unwrap_or_else(|| self.named("subnet"));
             ec2types::InstanceNetworkInterfaceSpecification::builder()
                 .device_index(place)
                 .subnet_id(subnet)
@@ -439,13 +491,26 @@ impl<'a> Scene<'a> {
         }
         for interface in view.network_interfaces() {
             let id = interface.network_interface_id().unwrap_or_default().to_owned();
-            let place = interface.attachment().and_then(|attachment| attachment.device_index()).unwrap_or(0);
-            self.tag(&id, filler(wanted.tags, &format!("interface {place}"))).await;
-            let described = usize::try_from(place).ok().and_then(|place| wanted.interfaces.get(place));
+            let place = interface
+                .attachment()
+                .and_then(|attachment| attachment.device_index())
+                .unwrap_or(0);
+            self.tag(&id, filler(wanted.tags, &format!("interface {place}")))
+                .await;
+            let described = usize::try_from(place)
+                .ok()
+                .and_then(|place| wanted.interfaces.get(place));
             if described.is_some_and(|described| described.open) {
-                let modify = self.ec2.modify_network_interface_attribute().network_interface_id(&id);
+                let modify = self
+                    .ec2
+                    .modify_network_interface_attribute()
+                    .network_interface_id(&id);
                 let open = ec2types::AttributeBooleanValue::builder().value(false).build();
-                modify.source_dest_check(open).send().await.expect("the check is set");
+                modify
+                    .source_dest_check(open)
+                    .send()
+                    .await
+                    .expect("the check is set");
             }
             if place == 0 {
                 let address = interface.private_ip_address().unwrap_or_default().to_owned();
@@ -454,12 +519,24 @@ impl<'a> Scene<'a> {
             self.names.insert(format!("interface.{place}"), id);
         }
         for (number, [interface, address]) in wanted.elastic.iter().enumerate() {
-            let allocated = self.ec2.allocate_address().send().await.expect("an address is allocated");
-            let allocation = allocated.allocation_id().expect("an address has an allocation").to_owned();
+            let allocated = self
+                .ec2
+                .allocate_address()
+                .send()
+                .await
+                .expect("an address is allocated");
+            let allocation = allocated
+                .allocation_id()
+                .expect("an address has an allocation")
+                .to_owned();
             let id = self.named(&format!("interface.{interface}"));
             let mut interfaces = view.network_interfaces().iter();
-            let found = interfaces.find(|one| one.network_interface_id() == Some(&id)).expect("the interface");
-            let private = found.private_ip_addresses()[*address].private_ip_address().unwrap_or_default();
+            let found = interfaces
+                .find(|one| one.network_interface_id() == Some(&id))
+                .expect("the interface");
+            let private = found.private_ip_addresses()[*address]
+                .private_ip_address()
+                .unwrap_or_default();
             self.associate(&allocation, &id, private).await;
             self.names.insert(format!("elastic.{number}"), allocation);
         }
@@ -479,13 +556,32 @@ impl<'a> Scene<'a> {
 
     /// Attaches a volume that another instance has too.
     async fn share(&mut self, disk: &Disk) {
-        let run = self.ec2.run_instances().image_id(PLAIN_IMAGE).min_count(1).max_count(1);
-        let run = run.instance_type(ec2types::InstanceType::T3Micro).subnet_id(self.named("subnet"));
+        let run = self
+            .ec2
+            .run_instances()
+            .image_id(PLAIN_IMAGE)
+            .min_count(1)
+            .max_count(1);
+        let run = run
+            .instance_type(ec2types::InstanceType::T3Micro)
+            .subnet_id(self.named("subnet"));
         let started = run.send().await.expect("another instance starts");
-        let other = started.instances()[0].instance_id().expect("an instance has an id").to_owned();
-        let made = self.ec2.create_volume().availability_zone("us-east-1a").set_size(disk.gib);
+        let other = started.instances()[0]
+            .instance_id()
+            .expect("an instance has an id")
+            .to_owned();
+        let made = self
+            .ec2
+            .create_volume()
+            .availability_zone("us-east-1a")
+            .set_size(disk.gib);
         let made = made.set_volume_type(disk.kind.as_deref().map(ec2types::VolumeType::from));
-        let made = made.set_iops(disk.iops).multi_attach_enabled(true).send().await.expect("a volume is made");
+        let made = made
+            .set_iops(disk.iops)
+            .multi_attach_enabled(true)
+            .send()
+            .await
+            .expect("a volume is made");
         let volume = made.volume_id().expect("a volume has an id");
         for instance in [&self.original, &other] {
             self.attach(volume, instance, &disk.device).await;
@@ -493,7 +589,12 @@ impl<'a> Scene<'a> {
     }
 
     async fn attach(&self, volume: &str, instance: &str, device: &str) {
-        let attach = self.ec2.attach_volume().volume_id(volume).instance_id(instance).device(device);
+        let attach = self
+            .ec2
+            .attach_volume()
+            .volume_id(volume)
+            .instance_id(instance)
+            .device(device);
         attach.send().await.expect("a volume is attached");
     }
 
@@ -505,18 +606,31 @@ impl<'a> Scene<'a> {
     }
 
     async fn tag(&self, resource: &str, tags: Vec<ec2types::Tag>) {
-        let sent = self.ec2.create_tags().resources(resource).set_tags(Some(tags)).send().await;
+        let sent = self
+            .ec2
+            .create_tags()
+            .resources(resource)
+            .set_tags(Some(tags))
+            .send()
+            .await;
         sent.expect("a thing is tagged");
     }
 
     async fn associate(&self, allocation: &str, interface: &str, private: &str) {
         let associate = self.ec2.associate_address().allocation_id(allocation);
-        let associate = associate.network_interface_id(interface).private_ip_address(private);
+        let associate = associate
+            .network_interface_id(interface)
+            .private_ip_address(private);
         associate.send().await.expect("the address is associated");
     }
 
     async fn stop(&self) {
-        let stopped = self.ec2.stop_instances().instance_ids(&self.original).send().await;
+        let stopped = self
+            .ec2
+            .stop_instances()
+            .instance_ids(&self.original)
+            .send()
+            .await;
         stopped.expect("it stops");
     }
 
@@ -555,9 +669,10 @@ impl<'a> Scene<'a> {
                 None => request.clone(),
             },
             Value::Array(items) => items.iter().map(|item| self.fill(item)).collect(),
-            Value::Object(fields) => {
-                fields.iter().map(|(name, value)| (name.clone(), self.fill(value))).collect()
-            }
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(name, value)| (name.clone(), self.fill(value)))
+                .collect(),
             other => other.clone(),
         }
     }
@@ -570,7 +685,11 @@ impl<'a> Scene<'a> {
         let ec2 = self.ec2.clone();
         match since {
             Since::Terminate => {
-                let terminated = ec2.terminate_instances().instance_ids(&self.original).send().await;
+                let terminated = ec2
+                    .terminate_instances()
+                    .instance_ids(&self.original)
+                    .send()
+                    .await;
                 terminated.expect("it is terminated");
             }
             Since::Detach(device) => {
@@ -578,7 +697,11 @@ impl<'a> Scene<'a> {
             }
             Since::Delete(device) => {
                 let volume = self.detach(device).await.expect("there is a volume");
-                ec2.delete_volume().volume_id(volume).send().await.expect("a volume is deleted");
+                ec2.delete_volume()
+                    .volume_id(volume)
+                    .send()
+                    .await
+                    .expect("a volume is deleted");
             }
             Since::NewVolume(device, ends) => self.put_new_volume(device, *ends).await,
             Since::Move(moves) => {
@@ -594,20 +717,36 @@ impl<'a> Scene<'a> {
                 self.stop().await;
                 let kind = ec2types::AttributeValue::builder().value(kind).build();
                 let modify = ec2.modify_instance_attribute().instance_id(&self.original);
-                modify.instance_type(kind).send().await.expect("it gets another type");
+                modify
+                    .instance_type(kind)
+                    .send()
+                    .await
+                    .expect("it gets another type");
                 let started = ec2.start_instances().instance_ids(&self.original).send().await;
                 started.expect("it starts");
             }
             Since::TagByAws(tags) => {
                 let tags = json!({"resource_id": self.original, "tags": tags});
-                self.account.simulator.post("tags", tags).await.expect("the tags are set");
+                self.account
+                    .simulator
+                    .post("tags", tags)
+                    .await
+                    .expect("the tags are set");
             }
             Since::DeleteKeyPair(name) => {
-                ec2.delete_key_pair().key_name(name).send().await.expect("a key pair is deleted");
+                ec2.delete_key_pair()
+                    .key_name(name)
+                    .send()
+                    .await
+                    .expect("a key pair is deleted");
             }
             Since::DisableKey(name) => {
                 let kms = aws_sdk_kms::Client::new(self.account.config());
-                let disabled = kms.disable_key().key_id(self.named(&format!("key.{name}"))).send().await;
+                let disabled = kms
+                    .disable_key()
+                    .key_id(self.named(&format!("key.{name}")))
+                    .send()
+                    .await;
                 disabled.expect("a key is disabled");
             }
             Since::Deregister(name) => {
@@ -617,7 +756,8 @@ impl<'a> Scene<'a> {
             }
             Since::TakeName(name) => {
                 let devices = json!([{"device": ROOT, "size_gib": 1}]);
-                self.plant(name, json!({"root_device": ROOT, "devices": devices})).await;
+                self.plant(name, json!({"root_device": ROOT, "devices": devices}))
+                    .await;
             }
             Since::LoseSnapshots | Since::ArchiveSnapshots => self.take_snapshots_away(since).await,
             other => self.change_network(other).await,
@@ -627,7 +767,11 @@ impl<'a> Scene<'a> {
     async fn put_new_volume(&self, device: &str, ends: bool) {
         self.detach(device).await;
         let made = self.ec2.create_volume().availability_zone("us-east-1a").size(1);
-        let made = made.volume_type(ec2types::VolumeType::Gp3).send().await.expect("a volume is made");
+        let made = made
+            .volume_type(ec2types::VolumeType::Gp3)
+            .send()
+            .await
+            .expect("a volume is made");
         let volume = made.volume_id().expect("a volume has an id");
         self.attach(volume, &self.original, device).await;
         let ebs = ec2types::EbsInstanceBlockDeviceSpecification::builder().delete_on_termination(ends);
@@ -646,15 +790,23 @@ impl<'a> Scene<'a> {
         for snapshot in snapshots.expect("the simulator lists its snapshots") {
             let id = &snapshot.snapshot_id;
             if matches!(how, Since::LoseSnapshots) {
-                let gone = simulator.post("snapshots/vanish", json!({"snapshot_id": id})).await;
+                let gone = simulator
+                    .post("snapshots/vanish", json!({"snapshot_id": id}))
+                    .await;
                 gone.expect("a snapshot vanishes");
             } else {
                 let modify = self.ec2.modify_snapshot_tier().snapshot_id(id);
-                let moved = modify.storage_tier(ec2types::TargetStorageTier::Archive).send().await;
+                let moved = modify
+                    .storage_tier(ec2types::TargetStorageTier::Archive)
+                    .send()
+                    .await;
                 moved.expect("a snapshot is archived");
             }
         }
-        simulator.advance(60.0).await.expect("the simulator's clock moves");
+        simulator
+            .advance(60.0)
+            .await
+            .expect("the simulator's clock moves");
     }
 
     async fn change_network(&mut self, since: &Since) {
@@ -671,7 +823,12 @@ impl<'a> Scene<'a> {
             }
             Since::FillSubnet => {
                 let subnet = self.named("subnet");
-                let found = ec2.describe_subnets().subnet_ids(&subnet).send().await.expect("the subnet");
+                let found = ec2
+                    .describe_subnets()
+                    .subnet_ids(&subnet)
+                    .send()
+                    .await
+                    .expect("the subnet");
                 for _ in 0..found.subnets()[0].available_ip_address_count().unwrap_or(0) {
                     let create = ec2.create_network_interface().subnet_id(&subnet);
                     create.send().await.expect("an interface is made");
@@ -686,14 +843,30 @@ impl<'a> Scene<'a> {
                 let group = self.named(&format!("group.{name}"));
                 let modify = ec2.modify_network_interface_attribute();
                 let modify = modify.network_interface_id(self.named("interface.0"));
-                modify.groups(group).send().await.expect("an interface gets another group");
+                modify
+                    .groups(group)
+                    .send()
+                    .await
+                    .expect("an interface gets another group");
             }
             Since::ReleaseElastic => {
                 let allocation = self.named("elastic.0");
-                let filter = ec2types::Filter::builder().name("allocation-id").values(&allocation).build();
-                let found = ec2.describe_addresses().filters(filter).send().await.expect("the address");
+                let filter = ec2types::Filter::builder()
+                    .name("allocation-id")
+                    .values(&allocation)
+                    .build();
+                let found = ec2
+                    .describe_addresses()
+                    .filters(filter)
+                    .send()
+                    .await
+                    .expect("the address");
                 let association = found.addresses()[0].association_id().map(str::to_owned);
-                let taken = ec2.disassociate_address().set_association_id(association).send().await;
+                let taken = ec2
+                    .disassociate_address()
+                    .set_association_id(association)
+                    .send()
+                    .await;
                 taken.expect("an address is taken off");
                 let released = ec2.release_address().allocation_id(allocation).send().await;
                 released.expect("an address is released");
@@ -702,7 +875,10 @@ impl<'a> Scene<'a> {
                 let create = ec2.create_network_interface().subnet_id(self.named("subnet"));
                 let made = create.send().await.expect("an interface is made");
                 let made = made.network_interface().expect("an interface");
-                let id = made.network_interface_id().expect("an interface has an id").to_owned();
+                let id = made
+                    .network_interface_id()
+                    .expect("an interface has an id")
+                    .to_owned();
                 let private = made.private_ip_address().expect("an interface has an address");
                 self.associate(&self.named("elastic.0"), &id, private).await;
                 self.names.insert("holder".to_owned(), id);
@@ -715,7 +891,10 @@ impl<'a> Scene<'a> {
 /// Tags of one thing: what the plan selects by, its name, and others up to `count`.
 fn filler(count: usize, name: &str) -> Vec<ec2types::Tag> {
     let others = (2..count).map(|number| tag(&format!("tag {number:02}"), &format!("{name} {number}")));
-    [tag("app", "shop"), tag("Name", name)].into_iter().chain(others).collect()
+    [tag("app", "shop"), tag("Name", name)]
+        .into_iter()
+        .chain(others)
+        .collect()
 }
 
 /// What an instance looks like: everything that EC2 tells of it, without ids and times.
@@ -728,7 +907,10 @@ pub async fn portrait(ec2: &Client, id: &str) -> Portrait {
     let mut note = |field: &str, value: String| {
         portrait.insert(field.to_owned(), value);
     };
-    note("state", format!("{:?}", view.state().and_then(ec2types::InstanceState::name)));
+    note(
+        "state",
+        format!("{:?}", view.state().and_then(ec2types::InstanceState::name)),
+    );
     note("instance_type", format!("{:?}", view.instance_type()));
     note("architecture", format!("{:?}", view.architecture()));
     note("boot_mode", format!("{:?}", view.boot_mode()));
@@ -740,35 +922,66 @@ pub async fn portrait(ec2: &Client, id: &str) -> Portrait {
     note("product_codes", format!("{:?}", view.product_codes()));
     note("lifecycle", format!("{:?}", view.instance_lifecycle()));
     note("key_name", format!("{:?}", view.key_name()));
-    let profile = view.iam_instance_profile().and_then(ec2types::IamInstanceProfile::arn);
+    let profile = view
+        .iam_instance_profile()
+        .and_then(ec2types::IamInstanceProfile::arn);
     note("iam_instance_profile_arn", format!("{profile:?}"));
     note("monitoring", format!("{:?}", view.monitoring()));
     note("ebs_optimized", format!("{:?}", view.ebs_optimized()));
     note("root_device_name", format!("{:?}", view.root_device_name()));
     note("metadata", format!("{:?}", view.metadata_options()));
-    note("private_dns_name", format!("{:?}", view.private_dns_name_options()));
+    note(
+        "private_dns_name",
+        format!("{:?}", view.private_dns_name_options()),
+    );
     note("enclave_enabled", format!("{:?}", view.enclave_options()));
     note("auto_recovery", format!("{:?}", view.maintenance_options()));
-    note("bandwidth_weighting", format!("{:?}", view.network_performance_options()));
+    note(
+        "bandwidth_weighting",
+        format!("{:?}", view.network_performance_options()),
+    );
     note("licenses", format!("{:?}", view.licenses()));
     let reservation = view.capacity_reservation_specification();
-    note("capacity_reservation.reservation_id", format!("{:?}", reservation.map(|one| one.capacity_reservation_target())));
-    note("public_ip_address", format!("{}", view.public_ip_address().is_some()));
+    note(
+        "capacity_reservation.reservation_id",
+        format!("{:?}", reservation.map(|one| one.capacity_reservation_target())),
+    );
+    note(
+        "public_ip_address",
+        format!("{}", view.public_ip_address().is_some()),
+    );
     if let Some(cpu) = view.cpu_options() {
         note("cpu.core_count", format!("{:?}", cpu.core_count()));
         note("cpu.threads_per_core", format!("{:?}", cpu.threads_per_core()));
     }
     if let Some(placement) = view.placement() {
-        note("placement.availability_zone", format!("{:?}", placement.availability_zone()));
+        note(
+            "placement.availability_zone",
+            format!("{:?}", placement.availability_zone()),
+        );
         note("placement.tenancy", format!("{:?}", placement.tenancy()));
         note("placement.host_id", format!("{:?}", placement.host_id()));
-        note("placement.group_name", format!("{:?}", placement.group_name().filter(|name| !name.is_empty())));
-        note("placement.partition_number", format!("{:?}", placement.partition_number()));
+        note(
+            "placement.group_name",
+            format!("{:?}", placement.group_name().filter(|name| !name.is_empty())),
+        );
+        note(
+            "placement.partition_number",
+            format!("{:?}", placement.partition_number()),
+        );
     }
-    let template = ec2.get_launch_template_data().instance_id(id).send().await.expect("it is described");
+    let template = ec2
+        .get_launch_template_data()
+        .instance_id(id)
+        .send()
+        .await
+        .expect("it is described");
     if let Some(template) = template.launch_template_data() {
         note("user_data", format!("{:?}", template.user_data()));
-        note("disable_api_termination", format!("{:?}", template.disable_api_termination()));
+        note(
+            "disable_api_termination",
+            format!("{:?}", template.disable_api_termination()),
+        );
         note("disable_api_stop", format!("{:?}", template.disable_api_stop()));
         note("cpu_credits", format!("{:?}", template.credit_specification()));
         let shutdown = template.instance_initiated_shutdown_behavior();
@@ -797,14 +1010,19 @@ fn note_tags(root: &str, tags: &[ec2types::Tag], portrait: &mut Portrait) {
 }
 
 fn of_instance(id: &str) -> ec2types::Filter {
-    ec2types::Filter::builder().name("attachment.instance-id").values(id).build()
+    ec2types::Filter::builder()
+        .name("attachment.instance-id")
+        .values(id)
+        .build()
 }
 
 async fn note_volumes(ec2: &Client, id: &str, portrait: &mut Portrait) {
     let found = ec2.describe_volumes().filters(of_instance(id)).send().await;
     for volume in found.expect("volumes are described").volumes() {
         let mut attachments = volume.attachments().iter();
-        let attachment = attachments.find(|one| one.instance_id() == Some(id)).expect("an attachment");
+        let attachment = attachments
+            .find(|one| one.instance_id() == Some(id))
+            .expect("an attachment");
         let root = format!("volumes.{}.", attachment.device().unwrap_or_default());
         let mut note = |field: &str, value: String| {
             portrait.insert(format!("{root}{field}"), value);
@@ -815,33 +1033,71 @@ async fn note_volumes(ec2: &Client, id: &str, portrait: &mut Portrait) {
         note("throughput", format!("{:?}", volume.throughput()));
         note("encrypted", format!("{:?}", volume.encrypted()));
         note("kms_key_id", format!("{:?}", volume.kms_key_id()));
-        note("multi_attach_enabled", format!("{:?}", volume.multi_attach_enabled()));
-        note("delete_on_termination", format!("{:?}", attachment.delete_on_termination()));
+        note(
+            "multi_attach_enabled",
+            format!("{:?}", volume.multi_attach_enabled()),
+        );
+        note(
+            "delete_on_termination",
+            format!("{:?}", attachment.delete_on_termination()),
+        );
         note_tags(&root, volume.tags(), portrait);
     }
 }
 
 async fn note_interfaces(ec2: &Client, id: &str, portrait: &mut Portrait) {
-    let found = ec2.describe_network_interfaces().filters(of_instance(id)).send().await;
+    let found = ec2
+        .describe_network_interfaces()
+        .filters(of_instance(id))
+        .send()
+        .await;
     for interface in found.expect("interfaces are described").network_interfaces() {
         let attachment = interface.attachment().expect("an attachment");
         let root = format!("interfaces.{}.", attachment.device_index().unwrap_or(0));
         let mut note = |field: &str, value: String| {
             portrait.insert(format!("{root}{field}"), value);
         };
-        let mut groups: Vec<_> = interface.groups().iter().filter_map(|group| group.group_id()).collect();
+        let mut groups: Vec<_> = interface
+            .groups()
+            .iter()
+            .filter_map(|group| group.group_id())
+            .collect();
         groups.sort_unstable();
         let mut addresses: Vec<_> = interface.private_ip_addresses().iter().collect();
         addresses.sort_by_key(|address| (!address.primary().unwrap_or(false), address.private_ip_address()));
-        let private: Vec<_> = addresses.iter().filter_map(|address| address.private_ip_address()).collect();
+        let private: Vec<_> = addresses
+            .iter()
+            .filter_map(|address| address.private_ip_address())
+            .collect();
         let elastic: Vec<_> = addresses
             .iter()
-            .map(|address| address.association().and_then(|association| association.allocation_id()))
+            .map(|address| {
+                address
+                    .association()
+                    .and_then(|association| association.allocation_id())
+            })
             .collect();
-        let ipv6: Vec<_> = interface.ipv6_addresses().iter().map(|one| one.ipv6_address()).collect();
-        let ipv4_prefixes: Vec<_> = interface.ipv4_prefixes().iter().map(|one| one.ipv4_prefix()).collect();
-        let ipv6_prefixes: Vec<_> = interface.ipv6_prefixes().iter().map(|one| one.ipv6_prefix()).collect();
-        let counts = (private.len(), ipv6.len(), ipv4_prefixes.len(), ipv6_prefixes.len());
+        let ipv6: Vec<_> = interface
+            .ipv6_addresses()
+            .iter()
+            .map(|one| one.ipv6_address())
+            .collect();
+        let ipv4_prefixes: Vec<_> = interface
+            .ipv4_prefixes()
+            .iter()
+            .map(|one| one.ipv4_prefix())
+            .collect();
+        let ipv6_prefixes: Vec<_> = interface
+            .ipv6_prefixes()
+            .iter()
+            .map(|one| one.ipv6_prefix())
+            .collect();
+        let counts = (
+            private.len(),
+            ipv6.len(),
+            ipv4_prefixes.len(),
+            ipv6_prefixes.len(),
+        );
         note("counts", format!("{counts:?}"));
         note("private_addresses", format!("{private:?}"));
         note("elastic_ips", format!("{elastic:?}"));
@@ -851,8 +1107,14 @@ async fn note_interfaces(ec2: &Client, id: &str, portrait: &mut Portrait) {
         note("security_groups", format!("{groups:?}"));
         note("subnet_id", format!("{:?}", interface.subnet_id()));
         note("description", format!("{:?}", interface.description()));
-        note("source_dest_check", format!("{:?}", interface.source_dest_check()));
-        note("delete_on_termination", format!("{:?}", attachment.delete_on_termination()));
+        note(
+            "source_dest_check",
+            format!("{:?}", interface.source_dest_check()),
+        );
+        note(
+            "delete_on_termination",
+            format!("{:?}", attachment.delete_on_termination()),
+        );
         note_tags(&root, interface.tag_set(), portrait);
     }
 }

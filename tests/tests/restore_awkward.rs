@@ -34,6 +34,9 @@ struct Attempt {
     /// Words of a failure on the way, after which everything is as before.
     #[serde(default)]
     fails: Option<String>,
+    /// What differs as part of something that is announced: what another type of volume has by itself.
+    #[serde(default)]
+    follows: Vec<String>,
     /// Devices of the original that come back elsewhere.
     #[serde(default)]
     moved: BTreeMap<String, String>,
@@ -52,9 +55,23 @@ impl Attempt {
 
     /// Whether the original is another one after it.
     fn changes_original(&self) -> bool {
-        let volumes_to = self.request.get("volumes").and_then(|volumes| volumes.get("attach_to"));
+        let volumes_to = self
+            .request
+            .get("volumes")
+            .and_then(|volumes| volumes.get("attach_to"));
         self.refused.is_none()
             && (matches!(self.mode(), "destructive" | "in_place") || volumes_to.is_some() || self.takes_over)
+    }
+
+    /// The devices that are asked for; none where all are.
+    fn asked_devices(&self) -> Option<Vec<String>> {
+        let devices = self.request.get("volumes")?.get("devices")?.as_array()?;
+        Some(
+            devices
+                .iter()
+                .filter_map(|device| device.as_str().map(str::to_owned))
+                .collect(),
+        )
     }
 
     /// What it announces in all.
@@ -66,7 +83,11 @@ impl Attempt {
             || self.mode() == "non_destructive" && (says("private_address") || says("subnet_id"));
         let own_image = (launches && !is_coded && !says("image_id")).then(|| "image_id".to_owned());
         let address = moves.then(|| "interfaces.0.private_addresses".to_owned());
-        own_image.into_iter().chain(address).chain(self.announces.iter().cloned()).collect()
+        own_image
+            .into_iter()
+            .chain(address)
+            .chain(self.announces.iter().cloned())
+            .collect()
     }
 }
 
@@ -76,7 +97,10 @@ async fn try_all(description: Value, attempts: Value) {
     let attempts: Vec<Attempt> = serde_json::from_value(attempts).expect("attempts");
     let mut left = attempts.as_slice();
     while !left.is_empty() {
-        let last = left.iter().position(Attempt::changes_original).unwrap_or(left.len() - 1);
+        let last = left
+            .iter()
+            .position(Attempt::changes_original)
+            .unwrap_or(left.len() - 1);
         let (now, later) = left.split_at(last + 1);
         Box::pin(try_in_one_scene(&description, now)).await;
         left = later;
@@ -94,14 +118,26 @@ async fn try_in_one_scene(description: &Description, attempts: &[Attempt]) {
     }
     // Retried in good time, and soon given up: what is refused then is the product's own affair.
     let mut restore = bench.functions().restore_instance.clone();
-    let retries = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(1));
-    let config = restore.here.ec2.config().to_builder().retry_config(retries).build();
+    let retries = RetryConfig::standard()
+        .with_max_attempts(3)
+        .with_initial_backoff(Duration::from_millis(1));
+    let config = restore
+        .here
+        .ec2
+        .config()
+        .to_builder()
+        .retry_config(retries)
+        .build();
     restore.here.ec2 = aws_sdk_ec2::Client::from_conf(config);
     let mut bench = bench.with_restore(restore);
     for (number, attempt) in attempts.iter().enumerate() {
         let before = World::of(&account.ec2()).await;
         let calls = changing_calls(&account).await;
-        account.simulator.post("settings", description.settings.clone()).await.unwrap();
+        account
+            .simulator
+            .post("settings", description.settings.clone())
+            .await
+            .unwrap();
         for fault in &description.faults {
             account.simulator.post("faults", fault.clone()).await.unwrap();
         }
@@ -109,7 +145,11 @@ async fn try_in_one_scene(description: &Description, attempts: &[Attempt]) {
         request["plan_id"] = json!("nightly");
         request["resources"] = json!([scene.original]);
         let execution = bench.restore(request, &format!("restore-{number}")).await;
-        account.simulator.ask(reqwest::Method::DELETE, "faults", None).await.unwrap();
+        account
+            .simulator
+            .ask(reqwest::Method::DELETE, "faults", None)
+            .await
+            .unwrap();
         // Everything is to be seen by now.
         let settings = json!({"visibility_delay_seconds": 0, "instance_transition_seconds": 0});
         account.simulator.post("settings", settings).await.unwrap();
@@ -120,8 +160,15 @@ async fn try_in_one_scene(description: &Description, attempts: &[Attempt]) {
                 let words = failed(&execution.status);
                 let field = scene.fill(&json!(field));
                 let field = field.as_str().unwrap();
-                assert!(words.starts_with("PermanentError") && words.contains(&format!("{field}: ")), "{label}: {words}");
-                assert_eq!(changing_calls(&account).await, calls, "{label}: something was made");
+                assert!(
+                    words.starts_with("PermanentError") && words.contains(&format!("{field}: ")),
+                    "{label}: {words}"
+                );
+                assert_eq!(
+                    changing_calls(&account).await,
+                    calls,
+                    "{label}: something was made"
+                );
                 assert_eq!(World::of(&account.ec2()).await, before, "{label}");
             }
             (None, Some(why)) => {
@@ -131,7 +178,13 @@ async fn try_in_one_scene(description: &Description, attempts: &[Attempt]) {
             }
             (None, None) => {
                 let output = succeeded(execution);
-                let seen = Seen { scene: &scene, attempt, before: &before, output: &output, label: &label };
+                let seen = Seen {
+                    scene: &scene,
+                    attempt,
+                    before: &before,
+                    output: &output,
+                    label: &label,
+                };
                 Box::pin(seen.check()).await;
             }
         }
@@ -149,7 +202,9 @@ struct Seen<'a> {
 
 impl Seen<'_> {
     async fn check(&self) {
-        let Self { scene, output, label, .. } = self;
+        let Self {
+            scene, output, label, ..
+        } = self;
         assert_eq!(output["status"], "COMPLETED", "{label}: {output:#}");
         let restored = &output["restores"][0];
         assert!(restored.get("differences").is_none(), "{label}: {output:#}");
@@ -183,15 +238,24 @@ impl Seen<'_> {
         let (scene, label) = (self.scene, self.label);
         let ec2 = scene.account.ec2();
         let volumes = volumes_of(&ec2, id).await;
-        for (device, captured) in &scene.captured {
+        let asked = self.attempt.asked_devices();
+        let is_asked = |device: &String| asked.as_ref().is_none_or(|asked| asked.contains(device));
+        for (device, captured) in scene.captured.iter().filter(|(device, _)| is_asked(device)) {
             let device = self.attempt.moved.get(device).unwrap_or(device);
-            let volume = volumes.get(device).unwrap_or_else(|| panic!("{label}: nothing at {device}"));
-            assert_eq!(digest(scene.account, volume).await, *captured, "{label}: {device}");
+            let volume = volumes
+                .get(device)
+                .unwrap_or_else(|| panic!("{label}: nothing at {device}"));
+            assert_eq!(
+                digest(scene.account, volume).await,
+                *captured,
+                "{label}: {device}"
+            );
         }
         let found = portrait(&ec2, id).await;
         let fields: BTreeSet<&String> = scene.portrait.keys().chain(found.keys()).collect();
         let is_announced = |field: &str| {
-            let mut roots = announced.iter().filter_map(|root| field.strip_prefix(root.as_str()));
+            let roots = announced.iter().chain(&self.attempt.follows);
+            let mut roots = roots.filter_map(|root| field.strip_prefix(root.as_str()));
             roots.any(|rest| rest.is_empty() || rest.starts_with('.'))
         };
         // An exchange in place says nothing of the state, which is the instance's own.
@@ -202,7 +266,11 @@ impl Seen<'_> {
             .filter(|field| !(in_place && *field == "state"))
             .map(|field| format!("{field}: {:?}, {:?}", scene.portrait.get(field), found.get(field)))
             .collect();
-        assert_eq!(silent, Vec::<String>::new(), "{label}: it differs, and nobody said so");
+        assert_eq!(
+            silent,
+            Vec::<String>::new(),
+            "{label}: it differs, and nobody said so"
+        );
     }
 
     /// What was there is there as it was.
@@ -232,7 +300,11 @@ impl Seen<'_> {
         let (before, label) = (self.before, self.label);
         self.is_untouched(after);
         assert_eq!(after.instances.len(), before.instances.len() + 1, "{label}");
-        assert_eq!(after.volumes.len(), before.volumes.len() + self.scene.captured.len(), "{label}");
+        assert_eq!(
+            after.volumes.len(),
+            before.volumes.len() + self.scene.captured.len(),
+            "{label}"
+        );
         assert_eq!(after.images, before.images, "{label}");
         self.is_whole(&self.made(), announced).await;
     }
@@ -241,24 +313,45 @@ impl Seen<'_> {
         let (before, label) = (self.before, self.label);
         let original = &self.scene.original;
         let was_there = before.instances.contains_key(original);
-        assert_eq!(after.instances.len(), before.instances.len() + usize::from(!was_there), "{label}");
-        assert!(!after.instances.contains_key(original), "{label}: the original is still there");
+        assert_eq!(
+            after.instances.len(),
+            before.instances.len() + usize::from(!was_there),
+            "{label}"
+        );
+        assert!(
+            !after.instances.contains_key(original),
+            "{label}: the original is still there"
+        );
         assert_eq!(after.images, before.images, "{label}");
         let id = self.made();
         self.is_whole(&id, announced).await;
         if was_there {
             ends_in_order(self.scene.account, original).await;
             let ids = |world: &World| world.interfaces.keys().cloned().collect::<Vec<_>>();
-            assert_eq!(ids(after), ids(before), "{label}: it has the original's interfaces");
+            assert_eq!(
+                ids(after),
+                ids(before),
+                "{label}: it has the original's interfaces"
+            );
         }
         // Of the original's volumes those stay that were not to end with it.
         let (ended, kept) = (format!("Some(\"{original}\")"), "delete_on_termination");
         for (volume, line) in &before.volumes {
             if line.contains(&ended) && after.volumes.contains_key(volume) {
-                let device = self.scene.captured.keys().find(|device| line.contains(&format!("Some(\"{device}\")")));
-                let ends = device.and_then(|device| self.scene.portrait.get(&format!("volumes.{device}.{kept}")));
-                assert_ne!(ends.map(String::as_str), Some("Some(true)"), "{label}: {volume} {line}");
-                assert!(after.volumes[volume].starts_with("available"), "{label}: {volume}");
+                let device = self
+                    .scene
+                    .captured
+                    .keys()
+                    .find(|device| line.contains(&format!("Some(\"{device}\")")));
+                let ends =
+                    device.and_then(|device| self.scene.portrait.get(&format!("volumes.{device}.{kept}")));
+                assert_ne!(
+                    ends.map(String::as_str),
+                    Some("Some(true)"),
+                    "{label}: {volume} {line}"
+                );
+                let is_free = !after.volumes[volume].contains(&ended);
+                assert!(is_free, "{label}: {volume} {}", after.volumes[volume]);
             }
         }
     }
@@ -286,14 +379,24 @@ impl Seen<'_> {
     async fn has_volumes(&self, after: &World) {
         let (before, label) = (self.before, self.label);
         let account = self.scene.account;
-        let made = self.output["restores"][0]["volumes"].as_object().expect("volumes were made");
+        let made = self.output["restores"][0]["volumes"]
+            .as_object()
+            .expect("volumes were made");
         assert_eq!(after.volumes.len(), before.volumes.len() + made.len(), "{label}");
         let asked = self.attempt.request.get("volumes");
-        let devices = asked.and_then(|asked| asked["devices"].as_array()).map(Vec::len);
-        assert_eq!(made.len(), devices.unwrap_or(self.scene.captured.len()), "{label}");
+        let devices = self.attempt.asked_devices().map(|devices| devices.len());
+        assert_eq!(
+            made.len(),
+            devices.unwrap_or(self.scene.captured.len()),
+            "{label}"
+        );
         for (device, volume) in made {
             let volume = volume.as_str().unwrap();
-            assert_eq!(digest(account, volume).await, self.scene.captured[device], "{label}: {device}");
+            assert_eq!(
+                digest(account, volume).await,
+                self.scene.captured[device],
+                "{label}: {device}"
+            );
         }
         let Some(instance) = asked.and_then(|asked| asked["attach_to"].as_str()) else {
             return self.is_untouched(after);
@@ -302,7 +405,11 @@ impl Seen<'_> {
         let there = volumes_of(&account.ec2(), instance.as_str().unwrap()).await;
         for (device, volume) in made {
             let asked = asked.and_then(|asked| asked["attach_as"][device].as_str());
-            assert_eq!(Some(there[asked.unwrap_or(device)].as_str()), volume.as_str(), "{label}");
+            assert_eq!(
+                Some(there[asked.unwrap_or(device)].as_str()),
+                volume.as_str(),
+                "{label}"
+            );
         }
     }
 
@@ -313,20 +420,46 @@ impl Seen<'_> {
         assert_eq!(after.volumes.len(), before.volumes.len(), "{label}");
         assert_eq!(after.interfaces.len(), before.interfaces.len(), "{label}");
         assert_eq!(after.images.len(), before.images.len() + 1, "{label}");
-        let image = self.output["restores"][0]["image_id"].as_str().expect("an image was made");
+        let image = self.output["restores"][0]["image_id"]
+            .as_str()
+            .expect("an image was made");
         let ec2 = scene.account.ec2();
-        let template = ec2.get_launch_template_data().instance_id(&scene.original).send().await.unwrap();
-        let kind = template.launch_template_data().and_then(|data| data.instance_type()).cloned();
-        let run = ec2.run_instances().image_id(image).set_instance_type(kind).min_count(1).max_count(1);
+        let template = ec2
+            .get_launch_template_data()
+            .instance_id(&scene.original)
+            .send()
+            .await
+            .unwrap();
+        let kind = template
+            .launch_template_data()
+            .and_then(|data| data.instance_type())
+            .cloned();
+        let run = ec2
+            .run_instances()
+            .image_id(image)
+            .set_instance_type(kind)
+            .min_count(1)
+            .max_count(1);
         let launched = run.send().await.expect("an instance launches from the image");
         let id = launched.instances()[0].instance_id().unwrap();
         let volumes = volumes_of(&ec2, id).await;
         for (device, captured) in &scene.captured {
             let device = self.attempt.moved.get(device).unwrap_or(device);
-            assert_eq!(digest(scene.account, &volumes[device]).await, *captured, "{label}: {device}");
+            assert_eq!(
+                digest(scene.account, &volumes[device]).await,
+                *captured,
+                "{label}: {device}"
+            );
         }
         let found = portrait(&ec2, id).await;
-        for field in ["architecture", "usage_operation", "product_codes", "platform", "boot_mode", "tpm_support"] {
+        for field in [
+            "architecture",
+            "usage_operation",
+            "product_codes",
+            "platform",
+            "boot_mode",
+            "tpm_support",
+        ] {
             assert_eq!(found[field], scene.portrait[field], "{label}: {field}");
         }
     }
@@ -335,7 +468,11 @@ impl Seen<'_> {
 async fn changing_calls(account: &Account) -> u64 {
     let summary = account.simulator.call_summary().await.unwrap();
     let actions = summary["by_action"].as_object().unwrap();
-    let is_reading = |action: &str| ["Describe", "Get", "List"].iter().any(|read| action.starts_with(read));
+    let is_reading = |action: &str| {
+        ["Describe", "Get", "List"]
+            .iter()
+            .any(|read| action.starts_with(read))
+    };
     let tallies = actions.iter().filter(|(action, _)| !is_reading(action));
     tallies.map(|(_, tally)| tally["calls"].as_u64().unwrap()).sum()
 }
@@ -349,7 +486,10 @@ fn failed(status: &Status) -> String {
 
 /// Disks of 1 GiB at these devices.
 fn of_one_gib(devices: &[&str]) -> Value {
-    devices.iter().map(|device| json!({"device": device, "gib": 1})).collect()
+    devices
+        .iter()
+        .map(|device| json!({"device": device, "gib": 1}))
+        .collect()
 }
 
 /// Every mode, one after the other, with nothing of note.
@@ -501,6 +641,7 @@ fn every_mode() -> Value {
     json!({"disks": [{"device": "/dev/sdf", "gib": 4, "kind": "io2", "iops": 500}]}),
     json!([
         {"mode": "clone", "overrides": {"volumes": {"/dev/sdf": {"volume_type": "gp3", "size_gib": 6}}},
+            "follows": ["volumes./dev/sdf.throughput"],
             "announces": ["volumes./dev/sdf.volume_type", "volumes./dev/sdf.size_gib", "volumes./dev/sdf.iops"]},
         {"mode": "clone", "overrides": {"volumes": {"/dev/sdf": {"size_gib": 2}}},
             "refused": "overrides.volumes./dev/sdf.size_gib"},
@@ -510,6 +651,7 @@ fn every_mode() -> Value {
             "refused": "overrides.volumes./dev/sdq"},
         {"mode": "volumes", "volumes": {"availability_zone": "us-east-1z"}, "refused": "volumes.availability_zone"},
         {"mode": "in_place", "overrides": {"volumes": {"/dev/sdf": {"volume_type": "gp3"}}},
+            "follows": ["volumes./dev/sdf.throughput"],
             "announces": ["volumes./dev/sdf.volume_type", "volumes./dev/sdf.iops"]},
     ]),
 )]
@@ -528,4 +670,513 @@ fn every_mode() -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn disks(#[case] description: Value, #[case] attempts: Value) {
     Box::pin(try_all(description, attempts)).await;
+}
+
+#[rstest]
+#[case::several_interfaces_and_addresses(
+    json!({"instance_type": "m5.large", "interfaces": [
+        {"secondary": 2, "ipv6": 2, "prefixes": 1, "groups": ["front", "more"]},
+        {"secondary": 1, "groups": ["back"], "open": true, "stays": true}, {"ipv6": 1},
+    ]}),
+    json!([
+        {"mode": "clone", "announces": ["interfaces.0.ipv6_addresses", "interfaces.0.ipv4_prefixes",
+            "interfaces.0.ipv6_prefixes", "interfaces.1.private_addresses", "interfaces.2.private_addresses",
+            "interfaces.2.ipv6_addresses"]},
+        {"mode": "non_destructive", "refused": "overrides.private_address"},
+        {"mode": "image"}, {"mode": "in_place"}, {"mode": "destructive"},
+    ]),
+)]
+#[case::several_interfaces_of_one_that_is_gone(
+    json!({"instance_type": "m5.large", "interfaces": [
+        {"secondary": 2, "ipv6": 2, "prefixes": 1, "groups": ["front"]},
+        {"secondary": 1, "open": true, "stays": true}, {"ipv6": 1},
+    ], "since": ["terminate"]}),
+    json!([{"mode": "non_destructive", "takes_over": true}, {"mode": "destructive"}, {"mode": "image"}]),
+)]
+#[case::too_many_interfaces_for_another_type(
+    json!({"instance_type": "m5.large", "interfaces": [{}, {}, {}]}),
+    json!([
+        {"mode": "clone", "overrides": {"instance_type": "m5.24xlarge"}, "announces": ["instance_type", "cpu.core_count",
+            "interfaces.1.private_addresses", "interfaces.2.private_addresses"]},
+        {"mode": "clone", "overrides": {"instance_type": "t3.micro"}, "refused": "overrides.interfaces"},
+        {"mode": "clone", "overrides": {"instance_type": "t3.micro", "interfaces": "primary_only"},
+            "announces": ["instance_type", "interfaces.1", "interfaces.2"], "follows": ["cpu_credits"]},
+        {"mode": "destructive", "overrides": {"instance_type": "t3.micro"}, "refused": "overrides.instance_type"},
+    ]),
+)]
+#[case::no_public_address(
+    json!({"public": false}),
+    json!([{"mode": "clone"}, {"mode": "destructive"}]),
+)]
+#[case::public_address_that_aws_lends(
+    json!({"public": true}),
+    json!([
+        {"mode": "clone", "announces": ["public_ip_address"]}, {"mode": "in_place"},
+        {"mode": "destructive", "announces": ["public_ip_address"]},
+    ]),
+)]
+#[case::elastic_addresses_on_the_first_and_a_further_address(
+    json!({"interfaces": [{"secondary": 2}, {}], "elastic": [[0, 0], [0, 2], [1, 0]]}),
+    json!([
+        {"mode": "clone", "announces": ["interfaces.0.elastic_ips", "interfaces.1.elastic_ips",
+            "interfaces.1.private_addresses"], "follows": ["public_ip_address"]},
+        {"mode": "non_destructive", "overrides": {"private_address": "automatic"}, "refused": "overrides.elastic_ips"},
+        {"mode": "non_destructive", "overrides": {"private_address": "automatic", "elastic_ips": "take"},
+            "announces": ["interfaces.1.private_addresses"], "takes_over": true},
+        {"mode": "in_place"}, {"mode": "destructive"},
+    ]),
+)]
+#[case::elastic_address_of_one_that_is_gone(
+    json!({"interfaces": [{"secondary": 1}], "elastic": [[0, 1]], "since": ["terminate"]}),
+    json!([{"mode": "clone", "announces": ["interfaces.0.elastic_ips"]},
+        {"mode": "non_destructive", "takes_over": true}, {"mode": "destructive"}]),
+)]
+#[case::elastic_address_released_since(
+    json!({"elastic": [[0, 0]], "since": ["release_elastic", "terminate"]}),
+    json!([
+        {"mode": "non_destructive", "refused": "overrides.elastic_ips"}, {"mode": "destructive", "refused": "mode"},
+        {"mode": "non_destructive", "overrides": {"elastic_ips": "leave"},
+            "announces": ["interfaces.0.elastic_ips"], "follows": ["public_ip_address"]},
+    ]),
+)]
+#[case::elastic_address_with_another_by_now(
+    json!({"elastic": [[0, 0]], "since": ["move_elastic"]}),
+    json!([
+        {"mode": "destructive", "refused": "mode"},
+        {"mode": "non_destructive", "overrides": {"private_address": "automatic"}, "refused": "overrides.elastic_ips"},
+        {"mode": "in_place", "announces": ["interfaces.0.elastic_ips", "public_ip_address"]},
+        {"mode": "non_destructive", "overrides": {"private_address": "automatic", "elastic_ips": "take"},
+            "takes_over": true},
+    ]),
+)]
+#[case::address_taken_by_another(
+    json!({"since": ["terminate", "take_address"]}),
+    json!([
+        {"mode": "non_destructive", "refused": "overrides.private_address"},
+        {"mode": "destructive", "refused": "mode"}, {"mode": "in_place", "refused": "mode"},
+        {"mode": "non_destructive", "overrides": {"private_address": "$address"},
+            "refused": "overrides.private_address"},
+        {"mode": "clone", "overrides": {"private_address": "10.9.9.9"}, "refused": "overrides.private_address"},
+        {"mode": "non_destructive", "overrides": {"private_address": "automatic"}},
+    ]),
+)]
+#[case::address_of_ones_own_choice(
+    json!({"subnet": "172.31.200.0/24"}),
+    json!([{"mode": "clone", "overrides": {"private_address": "172.31.200.77"}}]),
+)]
+#[case::subnet_deleted(
+    json!({"subnet": "172.31.200.0/24", "since": ["terminate", {"delete_subnet": "subnet"}]}),
+    json!([
+        {"mode": "clone", "refused": "overrides.subnet_id"},
+        {"mode": "non_destructive", "refused": "overrides.subnet_id"}, {"mode": "destructive", "refused": "mode"},
+        {"mode": "non_destructive", "overrides": {"subnet_id": "$elsewhere"},
+            "announces": ["interfaces.0.subnet_id", "placement.availability_zone"]},
+        {"mode": "volumes"},
+    ]),
+)]
+#[case::subnet_of_a_further_interface_deleted(
+    json!({"interfaces": [{}, {"subnet": "172.31.201.0/24"}], "since": ["terminate", {"delete_subnet": "subnet.1"}]}),
+    json!([
+        {"mode": "clone", "refused": "overrides.interfaces"}, {"mode": "destructive", "refused": "mode"},
+        {"mode": "clone", "overrides": {"interfaces": "primary_only"}, "announces": ["interfaces.1"]},
+        {"mode": "clone", "overrides": {"interfaces": "all", "subnet_id": "$elsewhere"},
+            "announces": ["interfaces.0.subnet_id", "interfaces.1.subnet_id", "interfaces.1.private_addresses",
+                "placement.availability_zone"]},
+    ]),
+)]
+#[case::subnet_in_another_zone(
+    json!({"interfaces": [{}, {}]}),
+    json!([
+        {"mode": "clone", "overrides": {"subnet_id": "$elsewhere"}, "refused": "overrides.interfaces"},
+        {"mode": "clone", "overrides": {"subnet_id": "$elsewhere", "interfaces": "primary_only"},
+            "announces": ["interfaces.0.subnet_id", "interfaces.1", "placement.availability_zone"]},
+        {"mode": "clone", "overrides": {"subnet_id": "subnet-0123456789abcdef0"}, "refused": "overrides.subnet_id"},
+    ]),
+)]
+#[case::subnet_without_room(
+    json!({"subnet": "172.31.200.0/28", "since": ["fill_subnet"]}),
+    json!([
+        {"mode": "clone", "refused": "overrides.subnet_id"}, {"mode": "destructive", "refused": "mode"},
+        {"mode": "in_place"},
+    ]),
+)]
+#[case::group_deleted(
+    json!({"interfaces": [{"groups": ["front"]}], "since": ["terminate", {"delete_group": "front"}]}),
+    json!([
+        {"mode": "clone", "refused": "overrides.security_group_ids"}, {"mode": "destructive", "refused": "mode"},
+        {"mode": "clone", "overrides": {"security_group_ids": ["sg-0123456789abcdef0"]},
+            "refused": "overrides.security_group_ids"},
+    ]),
+)]
+#[case::groups_changed_since(
+    json!({"interfaces": [{"groups": ["front"]}], "since": [{"change_groups": "back"}]}),
+    json!([
+        {"mode": "clone"},
+        {"mode": "clone", "overrides": {"security_group_ids": ["$group.back"]},
+            "announces": ["interfaces.0.security_groups"]},
+        {"mode": "in_place", "announces": ["interfaces.0.security_groups"]},
+        {"mode": "destructive", "announces": ["interfaces.0.security_groups"]},
+    ]),
+)]
+#[tokio::test(flavor = "multi_thread")]
+async fn networks(#[case] description: Value, #[case] attempts: Value) {
+    Box::pin(try_all(description, attempts)).await;
+}
+
+/// An image that is billed as something.
+fn billed(operation: &str, codes: Value) -> Value {
+    json!({
+        "root_device": "/dev/sda1", "usage_operation": operation, "platform_details": "not plain Linux",
+        "devices": [{"device": "/dev/sda1", "size_gib": 2}, {"device": "/dev/sdw", "size_gib": 1}],
+        "product_codes": codes,
+    })
+}
+
+fn windows() -> Value {
+    let mut image = billed("RunInstances:0002", json!([]));
+    image["platform"] = json!("windows");
+    image
+}
+
+fn from_marketplace() -> Value {
+    billed(
+        "RunInstances:0010",
+        json!([{"id": "abc123", "kind": "marketplace"}]),
+    )
+}
+
+#[rstest]
+#[case::windows(
+    json!({"images": {"windows": windows()}, "image": "windows", "disks": of_one_gib(&["/dev/sdf"]),
+        "options": {"user_data": "PHBvd2Vyc2hlbGw+"}}),
+    every_mode(),
+)]
+#[case::windows_without_a_device_of_its_image(
+    json!({"images": {"windows": windows()}, "image": "windows", "without": ["/dev/sdw"]}),
+    every_mode(),
+)]
+#[case::marketplace_code(
+    json!({"images": {"market": from_marketplace()}, "image": "market", "disks": of_one_gib(&["/dev/sdf"])}),
+    every_mode(),
+)]
+#[case::marketplace_image_withdrawn(
+    json!({"images": {"market": from_marketplace()}, "image": "market", "disks": of_one_gib(&["/dev/sdf"]),
+        "since": [{"deregister": "market"}]}),
+    every_mode(),
+)]
+#[case::marketplace_image_and_original_gone(
+    json!({"images": {"market": from_marketplace(), "newer": from_marketplace(), "windows": windows()},
+        "image": "market", "since": [{"deregister": "market"}, "terminate"]}),
+    json!([
+        {"mode": "clone", "refused": "overrides.image_id"}, {"mode": "image", "refused": "overrides.image_id"},
+        {"mode": "destructive", "refused": "overrides.image_id"},
+        {"mode": "clone", "overrides": {"image_id": "$image.windows"}, "refused": "overrides.image_id"},
+        {"mode": "clone", "overrides": {"image_id": "ami-00000000000000001"}, "refused": "overrides.image_id"},
+        {"mode": "clone", "overrides": {"image_id": "$image.newer"}},
+        {"mode": "volumes"}, {"mode": "non_destructive", "overrides": {"image_id": "$image.newer"}},
+    ]),
+)]
+#[case::plain_instance_from_an_image_with_another_boot_device(
+    json!({"images": {"debian": {"root_device": "/dev/sda1", "devices": [{"device": "/dev/sda1", "size_gib": 2}]}},
+        "disks": of_one_gib(&["/dev/sdf"])}),
+    json!([
+        {"mode": "clone", "overrides": {"image_id": "$image.debian"}, "moved": {"/dev/xvda": "/dev/sda1"},
+            "announces": ["root_device_name", "volumes./dev/xvda", "volumes./dev/sda1"]},
+    ]),
+)]
+#[case::graviton(
+    json!({"instance_type": "t4g.small", "disks": of_one_gib(&["/dev/sdf"])}),
+    json!([
+        {"mode": "clone", "overrides": {"instance_type": "t3.micro"}, "refused": "overrides.instance_type"},
+        {"mode": "clone", "overrides": {"instance_type": "z9.mega"}, "refused": "overrides.instance_type"},
+        {"mode": "clone", "overrides": {"instance_type": "m6g.medium"},
+            "announces": ["instance_type", "cpu.core_count", "cpu_credits"]},
+        {"mode": "clone"}, {"mode": "image"}, {"mode": "destructive"},
+    ]),
+)]
+#[case::uefi_with_tpm(
+    json!({"images": {"secure": {"root_device": "/dev/xvda", "boot_mode": "uefi", "ena_support": true,
+        "devices": [{"device": "/dev/xvda", "size_gib": 2}]}}, "image": "secure"}),
+    every_mode(),
+)]
+#[case::protected_from_termination(
+    json!({"protected": ["termination"]}),
+    json!([
+        {"mode": "destructive", "refused": "overrides.lift_protection"}, {"mode": "clone"}, {"mode": "in_place"},
+        {"mode": "destructive", "overrides": {"lift_protection": true}},
+    ]),
+)]
+#[case::protected_from_stop_and_termination(
+    json!({"protected": ["stop", "termination"]}),
+    json!([
+        {"mode": "destructive", "refused": "overrides.lift_protection"},
+        {"mode": "in_place", "refused": "overrides.lift_protection"}, {"mode": "clone"},
+        {"mode": "in_place", "volumes": {"devices": ["/dev/xvda"]}},
+        {"mode": "in_place", "overrides": {"lift_protection": true}, "proof": {}},
+        {"mode": "destructive", "overrides": {"lift_protection": true}},
+    ]),
+)]
+#[case::stopped(
+    json!({"stopped": true, "disks": of_one_gib(&["/dev/sdf"])}),
+    every_mode(),
+)]
+#[case::stopped_and_from_marketplace(
+    json!({"stopped": true, "images": {"market": from_marketplace()}, "image": "market"}),
+    every_mode(),
+)]
+#[case::type_changed_since(
+    json!({"since": [{"change_type": "t3.large"}]}),
+    json!([
+        {"mode": "clone"}, {"mode": "in_place", "announces": ["instance_type"]}, {"mode": "destructive"},
+        {"mode": "destructive", "overrides": {"instance_type": "t3.large"}, "announces": ["instance_type"]},
+    ]),
+)]
+#[case::spot(
+    json!({"options": {"spot": true}}),
+    json!([
+        {"mode": "destructive", "refused": "mode"}, {"mode": "in_place", "refused": "mode"}, {"mode": "image"},
+        {"mode": "in_place", "volumes": {"devices": ["/dev/xvda"]}}, {"mode": "clone", "announces": ["lifecycle"]},
+    ]),
+)]
+#[case::spot_that_was_taken_back(
+    json!({"options": {"spot": true}, "since": ["terminate"]}),
+    json!([{"mode": "destructive", "announces": ["lifecycle"]}]),
+)]
+#[case::dedicated_host(
+    json!({"instance_type": "m5.large", "options": {"tenancy": "host", "host_id": "h-0123456789abcdef0"}}),
+    json!([
+        {"mode": "clone"},
+        {"mode": "clone", "overrides": {"placement": "default"}, "announces": ["placement.tenancy", "placement.host_id"]},
+        {"mode": "destructive"},
+    ]),
+)]
+#[case::partition_of_a_placement_group(
+    json!({"instance_type": "m5.large", "options": {"group_name": "shards", "partition_number": 3}}),
+    json!([
+        {"mode": "clone"}, {"mode": "clone", "overrides": {"placement": "default"},
+            "announces": ["placement.group_name", "placement.partition_number"]},
+        {"mode": "destructive"},
+    ]),
+)]
+#[case::capacity_reservation(
+    json!({"instance_type": "m5.large", "options": {"reservation_id": "cr-0123456789abcdef0"}}),
+    json!([
+        {"mode": "clone"}, {"mode": "clone", "overrides": {"placement": "default"},
+            "announces": ["capacity_reservation.reservation_id"]},
+        {"mode": "destructive"},
+    ]),
+)]
+#[case::fewer_cores_than_the_type_has(
+    json!({"instance_type": "m5.2xlarge", "options": {"cpu": [2, 1]}}),
+    json!([
+        {"mode": "clone"}, {"mode": "clone", "overrides": {"instance_type": "m5.xlarge"},
+            "announces": ["instance_type", "cpu.threads_per_core"]},
+        {"mode": "destructive"},
+    ]),
+)]
+#[case::enclave_bandwidth_and_license(
+    json!({"instance_type": "m7i.xlarge", "options": {
+        "enclave": true, "bandwidth": "ebs-1", "auto_recovery": "disabled", "monitoring": true, "ebs_optimized": true,
+        "license": "arn:aws:license-manager:us-east-1:123456789012:license-configuration:lic-0123", "profile": "shop",
+        "key_name": "ops", "user_data": "IyEvYmluL3NoCg==", "without_metadata": true,
+    }}),
+    json!([
+        {"mode": "clone"}, {"mode": "destructive"},
+        {"mode": "clone", "overrides": {"key_name": "", "iam_instance_profile_arn": "", "without_user_data": true},
+            "announces": ["key_name", "iam_instance_profile_arn", "user_data"]},
+        {"mode": "clone", "overrides": {"name": "copy", "tags": {"stage": "test"}},
+            "announces": ["tags.Name", "tags.stage", "volumes./dev/xvda.tags.stage"]},
+    ]),
+)]
+#[case::key_pair_deleted(
+    json!({"options": {"key_name": "ops"}, "since": [{"delete_key_pair": "ops"}]}),
+    json!([
+        {"mode": "clone", "refused": "overrides.key_name"}, {"mode": "destructive", "refused": "overrides.key_name"},
+        {"mode": "clone", "overrides": {"key_name": "new"}, "announces": ["key_name"]}, {"mode": "image"},
+    ]),
+)]
+#[case::tags_at_the_limit(
+    json!({"tags": 50, "disks": of_one_gib(&["/dev/sdf"])}),
+    every_mode(),
+)]
+#[case::tags_of_aws(
+    json!({"since": [{"tag_by_aws": {"aws:cloudformation:stack-name": "shop"}}]}),
+    every_mode(),
+)]
+#[case::in_an_auto_scaling_group(
+    json!({"since": [{"tag_by_aws": {"aws:autoscaling:groupName": "web"}}]}),
+    json!([
+        {"mode": "destructive", "refused": "mode"}, {"mode": "in_place", "refused": "mode"}, {"mode": "clone"},
+        {"mode": "in_place", "volumes": {"devices": ["/dev/xvda"]}},
+    ]),
+)]
+#[case::credits_of_its_own(
+    json!({"options": {"credits": "standard"}}),
+    json!([{"mode": "clone"}, {"mode": "clone", "overrides": {"instance_type": "m5.large"},
+        "announces": ["instance_type", "cpu_credits"]}]),
+)]
+#[case::image_name_taken(
+    json!({"since": [{"take_name": "shop of tonight"}]}),
+    json!([
+        {"mode": "image", "image": {"name": "shop of tonight"}, "fails": "image.name"},
+        {"mode": "image", "image": {"name": "shop of tomorrow"}},
+    ]),
+)]
+#[case::original_gone(
+    json!({"disks": of_one_gib(&["/dev/sdf"]), "since": ["terminate"]}),
+    json!([
+        {"mode": "in_place", "refused": "mode"}, {"mode": "clone"}, {"mode": "volumes"}, {"mode": "image"},
+        {"mode": "volumes", "volumes": {"attach_to": "$original"}, "refused": "volumes.attach_to"},
+        {"mode": "non_destructive"}, {"mode": "destructive", "refused": "mode"},
+    ]),
+)]
+#[tokio::test(flavor = "multi_thread")]
+async fn instances(#[case] description: Value, #[case] attempts: Value) {
+    Box::pin(try_all(description, attempts)).await;
+}
+
+/// A description with two disks under other settings of the simulator.
+fn slow(settings: Value) -> Value {
+    json!({"disks": of_one_gib(&["/dev/sdf"]), "elastic": [[0, 0]], "settings": settings})
+}
+
+/// The same under a fault.
+fn at_fault(fault: Value) -> Value {
+    json!({"disks": of_one_gib(&["/dev/sdf"]), "faults": [fault]})
+}
+
+fn throttled(seed: u64) -> Value {
+    at_fault(json!({"action": "*", "kind": "throttle", "share": 0.3, "seed": seed}))
+}
+
+fn refusing(action: &str, code: &str, nth: u64) -> Value {
+    at_fault(json!({"action": action, "kind": "error", "code": code, "message": "as planned", "nth": nth}))
+}
+
+#[rstest]
+#[case::seen_late(
+    slow(json!({"visibility_delay_seconds": 90})),
+    json!([
+        {"mode": "clone", "announces": ["interfaces.0.elastic_ips"], "follows": ["public_ip_address"]},
+        {"mode": "volumes"}, {"mode": "image"}, {"mode": "destructive"}, {"mode": "in_place"},
+    ]),
+)]
+#[case::slow_to_change_state(
+    slow(json!({"instance_transition_seconds": 30, "status_check_seconds": 60, "replace_root_seconds": 40})),
+    json!([
+        {"mode": "clone", "proof": {}, "announces": ["interfaces.0.elastic_ips"], "follows": ["public_ip_address"]},
+        {"mode": "destructive"}, {"mode": "in_place"}, {"mode": "in_place", "volumes": {"devices": ["/dev/xvda"]}},
+    ]),
+)]
+#[case::throttled_clone(throttled(1), json!([{"mode": "clone"}]))]
+#[case::throttled_non_destructive(
+    throttled(2),
+    json!([{"mode": "non_destructive", "overrides": {"private_address": "automatic"}}]),
+)]
+#[case::throttled_destructive(throttled(3), json!([{"mode": "destructive"}]))]
+#[case::throttled_in_place(throttled(4), json!([{"mode": "in_place"}]))]
+#[case::throttled_in_place_of_the_boot_volume(
+    throttled(5), json!([{"mode": "in_place", "volumes": {"devices": ["/dev/xvda"]}}]),
+)]
+#[case::throttled_volumes(throttled(6), json!([{"mode": "volumes"}]))]
+#[case::throttled_image(throttled(7), json!([{"mode": "image"}]))]
+#[case::no_capacity(
+    refusing("RunInstances", "InsufficientInstanceCapacity", 1),
+    json!([
+        {"mode": "clone", "fails": "InsufficientInstanceCapacity"},
+        {"mode": "destructive", "fails": "InsufficientInstanceCapacity"},
+    ]),
+)]
+#[case::limit_of_instances(
+    refusing("RunInstances", "VcpuLimitExceeded", 1),
+    json!([{"mode": "destructive", "fails": "VcpuLimitExceeded"}]),
+)]
+#[case::name_of_the_temporary_image_in_use_for_a_while(
+    refusing("RegisterImage", "InvalidAMIName.Duplicate", 1),
+    json!([{"mode": "clone"}, {"mode": "destructive"}]),
+)]
+#[case::volume_that_cannot_be_made(
+    refusing("CreateVolume", "VolumeLimitExceeded", 2),
+    json!([
+        {"mode": "volumes", "fails": "VolumeLimitExceeded"}, {"mode": "in_place", "fails": "VolumeLimitExceeded"},
+    ]),
+)]
+#[case::volume_that_cannot_be_attached(
+    refusing("AttachVolume", "AttachmentLimitExceeded", 2),
+    json!([{"mode": "in_place", "fails": "AttachmentLimitExceeded"}]),
+)]
+#[case::original_that_does_not_stop(
+    refusing("StopInstances", "UnsupportedOperation", 1),
+    json!([{"mode": "in_place", "fails": "UnsupportedOperation"}, {"mode": "destructive", "fails": "UnsupportedOperation"}]),
+)]
+#[case::reply_to_a_launch_lost(
+    at_fault(json!({"action": "RunInstances", "kind": "lose_reply", "times": 2})),
+    json!([{"mode": "clone"}, {"mode": "destructive"}]),
+)]
+#[tokio::test(flavor = "multi_thread")]
+async fn weather(#[case] description: Value, #[case] attempts: Value) {
+    Box::pin(try_all(description, attempts)).await;
+}
+
+/// Past the cut-over there is no way back: the candidate stays, and what is free is named.
+#[rstest]
+#[case::no_capacity_for_the_last_launch(json!({"mode": "destructive"}))]
+#[case::no_capacity_for_the_last_launch_though_nothing_is_to_be_left(
+    json!({"mode": "destructive", "on_failure": "remove"}),
+)]
+#[tokio::test(flavor = "multi_thread")]
+async fn past_the_cut_over(#[case] mut request: Value) {
+    let description = refusing("RunInstances", "InsufficientInstanceCapacity", 2);
+    let description: Description = serde_json::from_value(description).expect("a description");
+    let account = Account::new(&Stack::from_environment()).await;
+    let scene = Scene::launch(&account, &description).await;
+    let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
+    back_up(&mut bench).await;
+    let ec2 = account.ec2();
+    let before = World::of(&ec2).await;
+    account
+        .simulator
+        .post("faults", description.faults[0].clone())
+        .await
+        .unwrap();
+    request["plan_id"] = json!("nightly");
+    let words = failed(&bench.restore(request, "stranded").await.status);
+    let after = World::of(&ec2).await;
+    let stands: Vec<&String> = after.instances.keys().collect();
+    assert_eq!(stands.len(), 1, "{after:#?}");
+    assert!(!after.instances.contains_key(&scene.original));
+    let candidate = describe(&ec2, stands[0]).await;
+    assert_eq!(candidate.state().unwrap().name().unwrap().as_str(), "running");
+    let candidate_volumes = volumes_of(&ec2, stands[0]).await;
+    for (device, captured) in &scene.captured {
+        assert_eq!(
+            digest(&account, &candidate_volumes[device]).await,
+            *captured,
+            "{device}"
+        );
+    }
+    let interface = scene.named("interface.0");
+    assert!(
+        after.interfaces[&interface].starts_with("available"),
+        "{}",
+        after.interfaces[&interface]
+    );
+    for volume in before.volumes.keys() {
+        assert!(
+            after.volumes[volume].starts_with("available"),
+            "{volume}: {}",
+            after.volumes[volume]
+        );
+    }
+    for named in [
+        stands[0],
+        &interface,
+        &scene.original,
+        &scene.named("volume./dev/xvda"),
+    ] {
+        assert!(words.contains(named.as_str()), "{named} is not named in {words}");
+    }
+    assert!(words.contains("InsufficientInstanceCapacity"), "{words}");
+    assert_eq!(after.leftovers, Vec::<String>::new());
+    assert_eq!(after.images, BTreeMap::new());
 }

@@ -237,7 +237,8 @@ impl RestoreInstance {
     pub(crate) async fn make_image(&self, work: &mut Work) -> Result<Reached, Trouble> {
         let restore = &work.restore;
         if restore.made.machine_image_id.is_none() {
-            let name = restore.blueprint.image_name.clone().unwrap_or_default();
+            let name = restore.blueprint.image_name.clone();
+            let name = name.unwrap_or_else(|| image_name(&restore.job_id, &restore.resource_id, "image"));
             let target = &restore.blueprint.target;
             let tags = creation_tags(&target.tags, &work.tag);
             let id = match restore.made.instances.get(&Part::Candidate) {

@@ -5,6 +5,7 @@ use holdfast_aws::failure::Failure;
 use holdfast_aws::restoring::survey::failure;
 use holdfast_aws::restoring::volume::{self, VolumeView};
 use holdfast_core::ids::{InstanceId, JobId, VolumeId};
+use holdfast_core::restoring::blueprint::kept_volumes;
 use holdfast_core::restoring::message::UndoExpired;
 use holdfast_core::restoring::tags::{UNDO_OF, UNDO_UNTIL};
 use jiff::Timestamp;
@@ -73,7 +74,12 @@ impl RestoreInstance {
             .into_iter()
             .find(|restore| restore.resource_id == resource);
         let is_ours = restore.is_some_and(|restore| {
-            let kept = holdfast_core::restoring::blueprint::kept_volumes(&restore.blueprint.exchanges);
+            let exchanges = restore
+                .blueprint
+                .exchanges
+                .iter()
+                .filter(|exchange| !exchange.is_foreign);
+            let kept = kept_volumes(&exchanges.cloned().collect::<Vec<_>>());
             restore.status.is_terminal()
                 && restore.blueprint.undo_until.is_some_and(|until| until <= now)
                 && kept.values().any(|kept| kept == id)

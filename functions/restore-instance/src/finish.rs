@@ -7,7 +7,7 @@ use holdfast_aws::restoring::interface::{self, associate, holders};
 use holdfast_aws::restoring::survey::describe_instances;
 use holdfast_aws::restoring::{image, instance, remove_tags, set_tags, target_group, tidy, volume};
 use holdfast_core::configuration::{InstanceConfiguration, Tags, VolumeConfiguration};
-use holdfast_core::ids::InstanceId;
+use holdfast_core::ids::{InstanceId, VolumeId};
 use holdfast_core::pacing::{VISIBILITY, later};
 use holdfast_core::restoring::Mode;
 use holdfast_core::restoring::fidelity::{Difference, compare, compare_volumes};
@@ -130,7 +130,8 @@ impl RestoreInstance {
             return Ok(Reached::Yes);
         }
         let stays = self.staying(work).await?;
-        let left = tidy::find(work.ec2(), &work.tag).await?;
+        let mut left = tidy::find(work.ec2(), &work.tag).await?;
+        add_ending_volumes(work, &mut left).await?;
         let passing = passing(left, &stays);
         if !passing.is_empty() {
             tidy::remove(work.ec2(), &passing).await?;
@@ -163,7 +164,10 @@ impl RestoreInstance {
         }
         if let Some(image) = &restore.made.machine_image_id {
             stays.insert(image.clone(), final_tags(&target.tags, &from));
-            if let Some(found) = image::find(work.ec2(), "image-id", image).await? {
+            // Those of a registered image are the backup's own: they are as they are.
+            let made_of_instance = restore.made.instances.contains_key(&Part::Candidate);
+            let found = image::find(work.ec2(), "image-id", image).await?;
+            if let Some(found) = found.filter(|_| made_of_instance) {
                 for snapshot in found.snapshots {
                     stays.insert(snapshot.to_string(), final_tags(&Tags::new(), &from));
                 }
@@ -343,6 +347,20 @@ fn originals(work: &Work) -> BTreeMap<String, Tags> {
         }
     }
     originals
+}
+
+/// Adds the volumes that end with an original which was let go: one that is full of the user's own tags has no other.
+async fn add_ending_volumes(work: &Work, left: &mut tidy::Leftovers) -> Result<(), Trouble> {
+    if !work.restore.has_cut_over {
+        return Ok(());
+    }
+    let ending = work.restore.blueprint.original.iter().flat_map(ending_volumes);
+    let ending: Vec<VolumeId> = ending
+        .filter(|id| !left.volumes.iter().any(|(known, _)| known == id))
+        .collect();
+    let found = volume::look(work.ec2(), &ending).await?;
+    left.volumes.extend(found.into_iter().filter(|(_, view)| view.attachment.is_none()));
+    Ok(())
 }
 
 /// What of a restore's things is not to stay.

@@ -2,7 +2,8 @@
 
 use crate::RestoreInstance;
 use crate::step::{Reached, Trouble, Work};
-use holdfast_aws::restoring::{instance, interface, set_tags};
+use holdfast_aws::restoring::instance::InstanceView;
+use holdfast_aws::restoring::{instance, interface, set_tags_where_room};
 use holdfast_core::ids::VolumeId;
 use holdfast_core::job::JobStatus;
 use holdfast_core::restoring::blueprint::Original;
@@ -72,6 +73,11 @@ impl RestoreInstance {
         if !work.restore.has_cut_over {
             let candidate = work.made(Part::Candidate)?;
             let stands = instance::look(work.ec2(), &candidate).await?;
+            if let Some(address) = stands.as_ref().and_then(|view| wanted_address(work, view)) {
+                return Err(Trouble::Hopeless(format!(
+                    "EC2 has given {candidate} the address {address}, which the new instance is to have; try again"
+                )));
+            }
             let is_proved = work.restore.made.proved.contains(&candidate);
             if !is_proved || stands.is_none_or(|view| view.state != "running") {
                 return Err(Trouble::Hopeless(format!("{candidate} does not run any more")));
@@ -92,7 +98,11 @@ impl RestoreInstance {
             "terminated" => self.interfaces_are_free(work, &facts).await,
             "shutting-down" => Ok(Reached::NotYet(format!("{id} is shutting down"))),
             _ => {
-                for held in view.interfaces.values().filter(|held| held.delete_on_termination) {
+                // Those that the new instance takes over. What was attached since the backup goes as its flag says.
+                let taken = work.restore.blueprint.target.interfaces.clone();
+                let is_taken = |id: &String| taken.iter().any(|wanted| wanted.network_interface_id == *id);
+                let ending = view.interfaces.values().filter(|held| held.delete_on_termination);
+                for held in ending.filter(|held| is_taken(&held.id)) {
                     if let Some(attachment) = &held.attachment_id {
                         interface::set_end(work.ec2(), &held.id, attachment, false).await?;
                     }
@@ -107,7 +117,8 @@ impl RestoreInstance {
                 let tag = [(RESTORE.to_owned(), work.tag.clone())].into();
                 let mut tagged = vec![id.to_string()];
                 tagged.extend(ending_volumes(&facts).iter().map(ToString::to_string));
-                set_tags(work.ec2(), &tagged, &tag).await?;
+                // What has no room for it is known by its id.
+                set_tags_where_room(work.ec2(), &tagged, &tag).await?;
                 if facts.termination_protection {
                     instance::protect_from_termination(work.ec2(), &id, false).await?;
                 }
@@ -118,7 +129,9 @@ impl RestoreInstance {
     }
 
     async fn interfaces_are_free(&self, work: &Work, facts: &Original) -> Result<Reached, Trouble> {
-        let ids: Vec<String> = facts.interfaces.keys().cloned().collect();
+        let wanted = &work.restore.blueprint.target.interfaces;
+        let is_taken = |id: &&String| wanted.iter().any(|wanted| wanted.network_interface_id == **id);
+        let ids: Vec<String> = facts.interfaces.keys().filter(is_taken).cloned().collect();
         let states = interface::states(work.ec2(), &ids).await?;
         match states.iter().find(|(_, state)| *state != "available") {
             None => Ok(Reached::Yes),
@@ -179,4 +192,17 @@ pub(crate) fn ending_volumes(facts: &Original) -> Vec<VolumeId> {
     standing
         .filter_map(|standing| standing.volume_id.clone())
         .collect()
+}
+
+/// An address of a candidate that the instance which stays is to have.
+fn wanted_address(work: &Work, candidate: &InstanceView) -> Option<String> {
+    let wanted = work.restore.blueprint.target.interfaces.iter();
+    let wanted: Vec<&String> = wanted
+        .flat_map(|interface| interface.private_addresses.iter().map(|private| &private.address))
+        .collect();
+    let mut given = candidate
+        .interfaces
+        .values()
+        .flat_map(|interface| &interface.addresses);
+    given.find(|address| wanted.contains(address)).cloned()
 }

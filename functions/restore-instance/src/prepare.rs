@@ -4,7 +4,9 @@ use crate::RestoreInstance;
 use holdfast_aws::catalog::Opening;
 use holdfast_aws::failure::Failure;
 use holdfast_aws::restoring::survey::{Questions, Survey, survey, target_groups_of};
-use holdfast_core::ids::{InstanceId, JobId, Occasion, PlanId, RecoveryPointId, derive_restore_job_id};
+use holdfast_core::ids::{
+    InstanceId, JobId, Occasion, PlanId, RecoveryPointId, VolumeId, derive_restore_job_id,
+};
 use holdfast_core::job::{Job, JobKind, JobStatus, Progress};
 use holdfast_core::pacing::later;
 use holdfast_core::replica::Destination;
@@ -18,7 +20,7 @@ use holdfast_core::restoring::request::{MAX_RESOURCES, RestoreInput, RestoreRequ
 use holdfast_core::restoring::{Held, Mode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How far ahead of now a scheduled slot may lie.
 const SLOT_AHEAD: SignedDuration = SignedDuration::from_mins(15);
@@ -503,9 +505,11 @@ pub(crate) async fn survey_original(
     restore: &RestoreInstance,
     place: &Destination,
     resources: &[InstanceId],
+    kept_volumes: BTreeSet<VolumeId>,
 ) -> Result<Survey, Failure> {
     let questions = Questions {
         instances: resources.iter().cloned().collect(),
+        kept_volumes,
         ..Questions::default()
     };
     Box::pin(survey(&restore.clients_in(&place.region), &questions)).await

@@ -219,6 +219,7 @@ impl RestoreInstance {
                     tags::RESTORE,
                     work.tag
                 ));
+                restore.is_stuck = true;
                 restore.end(now);
                 self.save(work).await
             }
@@ -232,6 +233,7 @@ impl RestoreInstance {
         if work.restore.status == RestoreStatus::Returning {
             let now = work.clock();
             let restore = &mut work.restore;
+            restore.is_stuck = true;
             restore
                 .notes
                 .push(format!("on the way back it could not {what}: {why}"));

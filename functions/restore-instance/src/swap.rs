@@ -5,7 +5,7 @@ use crate::original::original;
 use crate::step::{Reached, Trouble, Work};
 use holdfast_aws::restoring::instance::InstanceView;
 use holdfast_aws::restoring::replace_root::{self, TaskState};
-use holdfast_aws::restoring::{instance, remove_tags, set_tags, volume};
+use holdfast_aws::restoring::{instance, remove_tags, set_tags, set_tags_where_room, volume};
 use holdfast_core::configuration::Tags;
 use holdfast_core::ids::VolumeId;
 use holdfast_core::restoring::Mode;
@@ -21,14 +21,23 @@ impl RestoreInstance {
     pub(crate) async fn swap_volumes(&self, work: &mut Work) -> Result<Reached, Trouble> {
         let exchanges = work.restore.blueprint.exchanges.clone();
         // Before anything is taken off: a volume on its way is never without the mark that keeps it.
-        let kept = kept(&exchanges);
-        set_tags(work.ec2(), &kept, &undo_tags(work)).await?;
+        mark_kept(work).await?;
         let wanted = wanted(
             &exchanges,
             |exchange| exchange.after.as_ref(),
             &work.restore.made.volumes,
         )?;
-        self.stand(work, &wanted).await
+        let reached = self.stand(work, &wanted).await?;
+        if reached == Reached::Yes && work.restore.blueprint.mode == Mode::Undo {
+            // They are the instance's own again: nothing may take them for volumes whose time is over.
+            let back: Vec<String> = exchanges
+                .iter()
+                .filter_map(|exchange| exchange.after.as_ref()?.volume_id.as_ref())
+                .map(ToString::to_string)
+                .collect();
+            remove_tags(work.ec2(), &back, &[UNDO_OF, UNDO_UNTIL]).await?;
+        }
+        Ok(reached)
     }
 
     /// Puts the volumes back that were there.
@@ -141,8 +150,7 @@ impl RestoreInstance {
         let task = if let Some(task) = &work.restore.made.replace_root_task {
             task.clone()
         } else {
-            let kept = kept(&work.restore.blueprint.exchanges);
-            set_tags(work.ec2(), &kept, &undo_tags(work)).await?;
+            mark_kept(work).await?;
             let token = work.token("replace root");
             let task = replace_root::create(work.ec2(), &id, &order.snapshot_id, &token).await?;
             work.restore.made.replace_root_task = Some(task.clone());
@@ -230,6 +238,20 @@ fn kept(exchanges: &[Exchange]) -> Vec<String> {
         .filter_map(|exchange| exchange.before.as_ref()?.volume_id.as_ref())
         .map(ToString::to_string)
         .collect()
+}
+
+/// Marks what is kept for an undo. A volume that is full of the user's own tags goes without: it is kept all the same.
+async fn mark_kept(work: &mut Work) -> Result<(), Trouble> {
+    let kept = kept(&work.restore.blueprint.exchanges);
+    for id in set_tags_where_room(work.ec2(), &kept, &undo_tags(work)).await? {
+        let note = format!(
+            "{id} has no room for the tags of what is kept for an undo: it is kept, and nobody deletes it later"
+        );
+        if !work.restore.notes.contains(&note) {
+            work.restore.notes.push(note);
+        }
+    }
+    Ok(())
 }
 
 fn undo_tags(work: &Work) -> Tags {

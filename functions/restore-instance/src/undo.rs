@@ -5,6 +5,7 @@ use crate::prepare::{Decided, Draft, all_clear, survey_original, told};
 use holdfast_aws::failure::Failure;
 use holdfast_core::ids::{InstanceId, JobId};
 use holdfast_core::restoring::Mode;
+use holdfast_core::restoring::blueprint::kept_volumes;
 use holdfast_core::restoring::message::RestorePrepared;
 use holdfast_core::restoring::request::UndoRequest;
 use holdfast_core::restoring::undo::decide_undo;
@@ -45,7 +46,11 @@ impl RestoreInstance {
             .iter()
             .map(|restore| restore.resource_id.clone())
             .collect();
-        let found = survey_original(self, &done.place, &resources).await?;
+        let kept = restores
+            .iter()
+            .flat_map(|restore| kept_volumes(&restore.blueprint.exchanges).into_values())
+            .collect();
+        let found = survey_original(self, &done.place, &resources, kept).await?;
         let decided: Decided = restores
             .iter()
             .map(|restore| {

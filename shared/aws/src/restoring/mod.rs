@@ -51,6 +51,31 @@ pub async fn set_tags(ec2: &Client, resources: &[String], tags: &Tags) -> Result
         .map_err(|error| refusal(&error))
 }
 
+/// Sets tags on things that are there, where they have room for them: EC2 takes 50 of a user's. Gives those without.
+///
+/// # Errors
+/// EC2's refusal.
+pub async fn set_tags_where_room(
+    ec2: &Client,
+    resources: &[String],
+    tags: &Tags,
+) -> Result<Vec<String>, Refusal> {
+    let is_full = |refusal: &Refusal| refusal.code.as_deref() == Some("TagLimitExceeded");
+    match set_tags(ec2, resources, tags).await {
+        Err(refusal) if is_full(&refusal) => {}
+        other => return other.map(|()| Vec::new()),
+    }
+    // One of them has no room, and the call says nothing of the others.
+    let mut full = Vec::new();
+    for resource in resources {
+        match set_tags(ec2, std::slice::from_ref(resource), tags).await {
+            Err(refusal) if is_full(&refusal) => full.push(resource.clone()),
+            other => other?,
+        }
+    }
+    Ok(full)
+}
+
 /// Takes tags off, whatever their values. What is gone, or has no such tag, is fine.
 ///
 /// # Errors

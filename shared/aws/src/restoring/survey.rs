@@ -1,6 +1,6 @@
 //! Reading what a restore finds around it: a few listings for all resources of a job together.
 
-use super::{PAGE, VALUES, filter, target_group};
+use super::{PAGE, VALUES, filter, target_group, volume};
 use crate::configuration::{Captured, capture_configurations};
 use crate::copies::describe_by_ids;
 use crate::failure::{Failure, class_of, reason_of};
@@ -72,6 +72,8 @@ pub struct Questions {
     pub instance_types: BTreeSet<String>,
     /// Volumes whose attachments are asked for.
     pub volumes: BTreeSet<VolumeId>,
+    /// Volumes that are kept for an undo.
+    pub kept_volumes: BTreeSet<VolumeId>,
 }
 
 /// What a survey found: instances apart, everything else together.
@@ -124,7 +126,8 @@ pub async fn survey(clients: &Clients, questions: &Questions) -> Result<Survey, 
             .values()
             .filter_map(|snapshot| snapshot.kms_key_id.clone()),
     );
-    let unusable_keys = look_at_keys(&clients.kms, &keys).await?;
+    let (unusable_keys, key_arns) = look_at_keys(&clients.kms, &keys).await?;
+    let kept_volumes = describe_kept(ec2, &questions.kept_volumes).await?;
     Ok(Survey {
         instances,
         around: Surroundings {
@@ -138,6 +141,8 @@ pub async fn survey(clients: &Clients, questions: &Questions) -> Result<Survey, 
             images,
             snapshots,
             unusable_keys,
+            key_arns,
+            kept_volumes,
             instance_types,
             attach_to: None,
             shared_volumes: shared,
@@ -476,20 +481,39 @@ async fn describe_shared(ec2: &Client, ids: &BTreeSet<VolumeId>) -> Result<BTree
     Ok(found)
 }
 
-/// What is wrong with keys, for those that cannot be used.
-async fn look_at_keys(
-    kms: &aws_sdk_kms::Client,
-    keys: &BTreeSet<String>,
-) -> Result<BTreeMap<String, String>, Failure> {
-    let mut unusable = BTreeMap::new();
+/// Which of the volumes are still there, and whether each is free.
+async fn describe_kept(ec2: &Client, ids: &BTreeSet<VolumeId>) -> Result<BTreeMap<VolumeId, bool>, Failure> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let found = volume::look(ec2, ids).await;
+    let found = found.map_err(|refusal| failure("looking at the volumes that are kept", &refusal))?;
+    Ok(found
+        .into_iter()
+        .map(|(id, view)| (id, view.state == "available"))
+        .collect())
+}
+
+/// What is wrong with a key, by its name; and the ARN of each, by its name.
+type Keys = (BTreeMap<String, String>, BTreeMap<String, String>);
+
+/// Looks at keys: which cannot be used, and which are named by something else than their ARN.
+async fn look_at_keys(kms: &aws_sdk_kms::Client, keys: &BTreeSet<String>) -> Result<Keys, Failure> {
+    let (mut unusable, mut arns) = Keys::default();
     for key in keys {
         let answer = kms.describe_key().key_id(key).send().await;
         let problem = match answer {
-            Ok(answer) => answer
-                .key_metadata()
-                .and_then(|metadata| metadata.key_state())
-                .filter(|state| **state != KeyState::Enabled)
-                .map(|state| format!("the key {key} is {}", state.as_str())),
+            Ok(answer) => {
+                let metadata = answer.key_metadata();
+                let arn = metadata
+                    .and_then(|metadata| metadata.arn())
+                    .filter(|arn| arn != key);
+                arns.extend(arn.map(|arn| (key.clone(), arn.to_owned())));
+                metadata
+                    .and_then(|metadata| metadata.key_state())
+                    .filter(|state| **state != KeyState::Enabled)
+                    .map(|state| format!("the key {key} is {}", state.as_str()))
+            }
             Err(error) if error.code() == Some("NotFoundException") => Some(format!("there is no key {key}")),
             Err(error) => match class_of(&error) {
                 ErrorClass::Refused => Some(format!("the key {key} cannot be read: {}", reason_of(&error))),
@@ -500,7 +524,7 @@ async fn look_at_keys(
             unusable.insert(key.clone(), problem);
         }
     }
-    Ok(unusable)
+    Ok((unusable, arns))
 }
 
 fn chunks(names: &BTreeSet<String>) -> impl Iterator<Item = Vec<String>> + '_ {

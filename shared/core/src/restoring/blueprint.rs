@@ -215,8 +215,7 @@ pub fn decide_restore(
         }
         Mode::Image => {
             let name = request.image.as_ref().map(|image| image.name.clone());
-            let moment = held.backup.recovery_point_id.as_str();
-            blueprint.image_name = Some(name.unwrap_or_else(|| format!("{resource} {moment}")));
+            blueprint.image_name = name;
             decide_image(&mut deciding, &overrides, &mut blueprint);
         }
         Mode::Undo => deciding.block("mode", "an undo has no recovery point", ["{\"undo\": \"job-…\"}"]),
@@ -628,6 +627,10 @@ fn exchanges(
         }
         exchanges.push(Exchange {
             device: volume.device.clone(),
+            is_foreign: before.is_some_and(|before| {
+                let mut known = deciding.captured.volumes.iter();
+                !known.any(|known| known.volume_id == before.volume_id)
+            }),
             before: before.map(standing),
             after: Some(Standing {
                 volume_id: None,
@@ -645,6 +648,7 @@ fn exchanges(
             // The same volume at another device: with its restored twin beside it, its file system would be there twice.
             exchanges.push(Exchange {
                 device: now.device.clone(),
+                is_foreign: false,
                 before: Some(standing(now)),
                 after: None,
             });

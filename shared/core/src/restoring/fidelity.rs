@@ -97,11 +97,28 @@ const OWN_OF_INTERFACE: &[&str] = &[
 #[must_use]
 pub fn compare(wanted: &InstanceConfiguration, found: &InstanceConfiguration) -> Vec<Difference> {
     let mut differences = Vec::new();
-    compare_fields("", wanted, found, OWN, &mut differences);
+    let (settled_wanted, settled_found) = (settled(wanted), settled(found));
+    // Credits of which nothing is said are what the type has by itself.
+    let open = wanted.cpu_credits.is_none().then_some("cpu_credits");
+    let left_out: Vec<&str> = OWN.iter().copied().chain(open).collect();
+    compare_fields("", &settled_wanted, &settled_found, &left_out, &mut differences);
     compare_tags("tags", &wanted.tags, &found.tags, &mut differences);
     compare_volumes(&wanted.volumes, &found.volumes, &mut differences);
     compare_interfaces(&wanted.interfaces, &found.interfaces, &mut differences);
     differences
+}
+
+/// With monitoring as it will be in a moment: EC2 shows it on its way there.
+fn settled(configuration: &InstanceConfiguration) -> InstanceConfiguration {
+    let monitoring = configuration.monitoring.as_deref().map(|state| match state {
+        "pending" => "enabled",
+        "disabling" => "disabled",
+        other => other,
+    });
+    InstanceConfiguration {
+        monitoring: monitoring.map(str::to_owned),
+        ..configuration.clone()
+    }
 }
 
 /// Compares volumes by their devices.

@@ -207,7 +207,7 @@ impl Overrides {
             (
                 "elastic_ips",
                 self.elastic_ips.is_some(),
-                &[Clone, NonDestructive][..],
+                &[Clone, NonDestructive, Destructive][..],
             ),
             ("interfaces", self.interfaces.is_some(), BESIDE),
             (

@@ -104,6 +104,9 @@ pub struct Restore {
     /// Whether somebody stopped it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_abort: bool,
+    /// Whether the way back did not come to its end: what is left is in the notes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_stuck: bool,
     /// How the result differs from what was captured, where nobody asked for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
@@ -185,6 +188,7 @@ impl Restore {
             done: Vec::new(),
             failure: None,
             is_abort: false,
+            is_stuck: false,
             differences: Vec::new(),
             notes: Vec::new(),
             ended_at: None,
@@ -249,8 +253,8 @@ impl Restore {
     pub fn end(&mut self, now: Timestamp) {
         self.ended_at = Some(now);
         self.status = match (&self.failure, self.is_abort) {
-            (Some(_), true) => RestoreStatus::Aborted,
-            (Some(_), false) => RestoreStatus::Failed,
+            (Some(_), true) if !self.is_stuck => RestoreStatus::Aborted,
+            (Some(_), _) => RestoreStatus::Failed,
             (None, _) if self.differences.is_empty() => RestoreStatus::Completed,
             (None, _) => RestoreStatus::Partial,
         };
@@ -334,7 +338,7 @@ pub fn decide_job_end(restores: &[Restore], aborted: bool) -> (JobStatus, String
     }
     let status = if aborted && good + some == 0 {
         JobStatus::Aborted
-    } else if good == all {
+    } else if all > 0 && good == all {
         JobStatus::Completed
     } else if good + some > 0 {
         JobStatus::Partial

@@ -310,6 +310,8 @@ pub(crate) fn around(configuration: &InstanceConfiguration) -> Surroundings {
             .map(|(volume, n)| (snapshot(n), fact(volume)))
             .collect(),
         unusable_keys: BTreeMap::new(),
+        key_arns: BTreeMap::new(),
+        kept_volumes: BTreeMap::new(),
         instance_types: BTreeMap::from([
             ("m5.large".to_owned(), kind("x86_64", false)),
             ("t3.micro".to_owned(), kind("x86_64", true)),

@@ -28,6 +28,10 @@ pub struct Surroundings {
     pub snapshots: BTreeMap<SnapshotId, SnapshotFacts>,
     /// What is wrong with a key, for those that cannot be used.
     pub unusable_keys: BTreeMap<String, String>,
+    /// The ARN of a key, for those that were named otherwise.
+    pub key_arns: BTreeMap<String, String>,
+    /// Volumes that are kept for an undo and are still there, and whether each is free.
+    pub kept_volumes: BTreeMap<VolumeId, bool>,
     /// Instance types that are offered here.
     pub instance_types: BTreeMap<String, TypeFacts>,
     /// The instance that volumes are to be attached to; none when it is not there.

@@ -198,6 +198,8 @@ impl Deciding<'_> {
         }
         // The snapshot's own key is what the volume gets if nobody says otherwise.
         let asked = own.kms_key_id.as_ref().or(self.overrides.kms_key_id.as_ref());
+        // A key may be named in several ways; a volume shows its ARN.
+        let asked = asked.map(|named| self.around.key_arns.get(named).unwrap_or(named));
         let key = asked.or(snapshot.kms_key_id.as_ref()).cloned();
         if let Some(problem) = snapshot
             .kms_key_id
@@ -291,6 +293,10 @@ impl Deciding<'_> {
         if target.lifecycle.as_deref() == Some("spot") {
             target.lifecycle = None;
         }
+        if target.reboot_migration.as_deref().is_some_and(|choice| choice != "default") {
+            target.reboot_migration = Some("default".to_owned());
+            self.because("reboot_migration", "a launch cannot ask for it");
+        }
         if self.held.is_replica && !target.licenses.is_empty() {
             target.licenses.clear();
             self.because("licenses", "license configurations belong to their region");
@@ -329,10 +335,13 @@ impl Deciding<'_> {
         if self.captured.instance_type.as_ref() != Some(&kind) {
             target.cpu.core_count = facts.default_cores;
             target.cpu.threads_per_core = facts.default_threads_per_core;
+            let why = format!("{kind} was asked for");
             if !facts.burstable {
                 target.cpu_credits = None;
+            } else if target.cpu_credits.is_none() {
+                let own = Difference::announced("cpu_credits", "nothing", "what the type has by itself", &why);
+                self.further.push(own);
             }
-            let why = format!("{kind} was asked for");
             self.because("cpu", why.clone());
             self.because("cpu_credits", why);
         }
@@ -624,6 +633,12 @@ impl Deciding<'_> {
         let field = "overrides.security_group_ids";
         let mut told = Vec::new();
         for interface in interfaces.iter_mut() {
+            let id = &interface.network_interface_id;
+            let mut standing = self.replaced().into_iter().flat_map(|original| &original.interfaces);
+            if standing.any(|now| now.network_interface_id == *id) {
+                // It comes over with groups that are there: they are in use.
+                continue;
+            }
             if !self.overrides.security_group_ids.is_empty() {
                 interface
                     .security_groups
@@ -816,16 +831,8 @@ impl Deciding<'_> {
                     Some(_) => None,
                 };
                 if let Some((problem, choices)) = obstacle {
-                    if self.mode == Mode::Destructive {
-                        self.obstacles.push(Obstacle::new(
-                            "mode",
-                            problem,
-                            ["non_destructive, with overrides.elastic_ips"],
-                        ));
-                    } else {
-                        self.obstacles
-                            .push(Obstacle::new("overrides.elastic_ips", problem, choices));
-                    }
+                    self.obstacles
+                        .push(Obstacle::new("overrides.elastic_ips", problem, choices));
                 }
             }
         }

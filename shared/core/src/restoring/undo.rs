@@ -60,8 +60,22 @@ pub fn decide_undo(
                 exchange.device
             )));
         }
+        if let Some(kept) = exchange
+            .before
+            .as_ref()
+            .and_then(|before| before.volume_id.as_ref())
+        {
+            match around.kept_volumes.get(kept) {
+                Some(true) => {}
+                Some(false) => problems.push(obstacle(format!("{kept}, which is to go back, is not free"))),
+                None => problems.push(obstacle(format!(
+                    "{kept}, which is to go back, is not there any more"
+                ))),
+            }
+        }
         exchanges.push(Exchange {
             device: exchange.device.clone(),
+            is_foreign: false,
             before: exchange.after.as_ref().map(|after| Standing {
                 volume_id: made.cloned(),
                 delete_on_termination: after.delete_on_termination,

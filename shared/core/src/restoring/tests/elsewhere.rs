@@ -141,7 +141,7 @@ pub(super) fn instances() -> Vec<Instance> {
                     ("mode", &["non_destructive, with overrides.interfaces"]),
                     ("mode", &["non_destructive, with overrides.security_group_ids"]),
                     ("mode", &["non_destructive, with overrides.security_group_ids"]),
-                    ("mode", &["non_destructive, with overrides.elastic_ips"]),
+                    ("overrides.elastic_ips", &["leave"]),
                 ],
             ),
         replica("a replica with license configurations", licensed).given(

@@ -184,7 +184,7 @@ fn elastic() -> Vec<Instance> {
             .blocked(
                 Destructive,
                 nothing(),
-                &[("mode", &["non_destructive, with overrides.elastic_ips"])],
+                &[("overrides.elastic_ips", &["leave"])],
             )
             .given(
                 NonDestructive,
@@ -205,7 +205,7 @@ fn elastic() -> Vec<Instance> {
         .blocked(
             Destructive,
             nothing(),
-            &[("mode", &["non_destructive, with overrides.elastic_ips"])],
+            &[("overrides.elastic_ips", &["take", "leave"])],
         )
         .given(
             Clone,

@@ -36,6 +36,10 @@ fn done(now_there: InstanceConfiguration, asked: &Value) -> (Restore, Surroundin
     }
     restore.status = RestoreStatus::Completed;
     around.original = Some(after);
+    around.kept_volumes = kept_volumes(&restore.blueprint.exchanges)
+        .into_values()
+        .map(|volume| (volume, true))
+        .collect();
     (restore, around)
 }
 
@@ -250,4 +254,15 @@ fn what_was_agreed_to_for_a_restore_holds_for_its_undo() {
     let agreed = json!({"overrides": {"lift_protection": true, "accept_instance_store_loss": true}});
     let (restore, around) = done(guarded, &agreed);
     assert!(decide_undo(&restore, &around, an_hour_later()).is_ok());
+}
+
+#[test]
+fn a_volume_that_is_to_go_back_must_be_there_and_free() {
+    let (restore, mut around) = done(plain(), &json!({"volumes": {"devices": ["/dev/sdf"]}}));
+    for free in around.kept_volumes.values_mut() {
+        *free = false;
+    }
+    is_refused(&restore, &around, "is not free");
+    around.kept_volumes.clear();
+    is_refused(&restore, &around, "is not there any more");
 }
