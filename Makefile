@@ -60,7 +60,7 @@ local-down: venv ## end the local stack
 # ---------------------------------------------------------------- demo
 
 .PHONY: demo
-demo: doctor venv functions ## back an application up, copy it, retire a year of it, and prove it
+demo: doctor venv functions ## back an application up, copy it, retire a year of it, give it back in every way, and prove it
 	@tests/demo/run
 
 # ---------------------------------------------------------------- test, check

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,11 +52,58 @@ def check(image: Path) -> str | None:
 
 def read_file(image: Path, path: str) -> str:
     """Read one file of an image; empty if it is not there."""
-    return _run("debugfs", "-R", f"cat {path}", str(image)).stdout
+    return _ask(image, f"cat {path}")
 
 
-def _run(tool: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _ask(image: Path, command: str) -> str:
+    return _run("debugfs", "-R", command, str(image)).stdout
+
+
+def complaints(found: str) -> list[str]:
+    """Give what e2fsck complains of, without what it says of itself, asks and answers."""
+    own = re.compile(r"e2fsck |Pass |.*\.img: ")
+    lines = (re.sub(r"\s*\S+\? no$", "", line).strip() for line in found.splitlines())
+    return [line for line in lines if line and not own.match(line)]
+
+
+def inode_offset(image: Path, path: str) -> int:
+    """Tell where in an image the inode of a file is."""
+    found = re.search(r"located at block (\d+), offset (0x[0-9a-f]+)", _ask(image, f"imap {path}"))
+    if not found:
+        raise DemoError(f"debugfs does not say where the inode of {path} is.")
+    return int(found[1]) * _block_size(image) + int(found[2], 16)
+
+
+def content_offset(image: Path, path: str) -> int:
+    """Tell where in an image a file's content begins."""
+    found = _ask(image, f"bmap {path} 0").strip()
+    if not found.isdecimal():
+        raise DemoError(f"debugfs does not say where the content of {path} is.")
+    return int(found) * _block_size(image)
+
+
+def _block_size(image: Path) -> int:
+    with image.open("rb") as source:
+        source.seek(1024 + 24)  # s_log_block_size of the superblock
+        return 1024 << int.from_bytes(source.read(4), "little")
+
+
+def write_file(image: Path, path: str, text: str) -> None:
+    """Write one file of an image, in place of one that is there."""
+    folder, _, name = path.rpartition("/")
+    with tempfile.NamedTemporaryFile("w") as source:
+        source.write(text)
+        source.flush()
+        commands = f"cd {folder}\nrm {name}\nwrite {source.name} {name}\n"
+        wrote = _run("debugfs", "-w", "-f", "-", str(image), given=commands)
+    if wrote.returncode or read_file(image, path) != text:
+        raise DemoError(f"debugfs did not write {path}: {wrote.stderr.strip()}")
+
+
+def _run(tool: str, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
     found = shutil.which(tool, path=_PATH)
     if not found:
         raise DemoError(f"Missing: {tool}. It comes with the package e2fsprogs.")
-    return subprocess.run([found, *arguments], capture_output=True, text=True, errors="replace", timeout=120)
+    return subprocess.run(
+        [found, *arguments], input=given, capture_output=True, text=True, errors="replace", timeout=120
+    )

@@ -55,7 +55,7 @@ def _facts(point: dict[str, Any], job: dict[str, Any]) -> list[tuple[str, str]]:
             f"Recovery point {point['recovery_point_id']} has no outcome although its job has ended."
         )
     plan = point["plan"]
-    ended, began = (datetime.fromisoformat(_iso(t)) for t in (job["ended_at"], job["created_at"]))
+    ended, began = (moment(t) for t in (job["ended_at"], job["created_at"]))
     return [
         ("status", f"{job['status']}: {job.get('message', '')}".rstrip(": ")),
         ("moment", str(point["moment"])),
@@ -75,7 +75,7 @@ def _facts(point: dict[str, Any], job: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _iso(text: str) -> str:
-    """Make a time readable for Python 3.10, which knows neither `Z` nor nanoseconds."""
+def moment(text: str) -> datetime:
+    """Read a time of AWS's. Python 3.10 knows neither `Z` nor nanoseconds."""
     seconds, _, fraction = text.rstrip("Z").partition(".")
-    return f"{seconds}.{(fraction + '000000')[:6]}+00:00"
+    return datetime.fromisoformat(f"{seconds}.{(fraction + '000000')[:6]}+00:00")

@@ -35,12 +35,9 @@ def hold(stack: Stack, plan_id: str, point_id: str, reason: str) -> None:
 def run(stack: Stack) -> None:
     """Let the state machine run over all plans, without the time that its waits for EC2's bucket take."""
     states = stack.client("stepfunctions")
-    stack.make_waits_virtual(True)
-    try:
+    with stack.virtual_waits():
         started = states.start_execution(stateMachineArn=stack.outputs.retention_machine, input="{}")
         await_end(stack, started["executionArn"], _RUN_SECONDS)
-    finally:
-        stack.make_waits_virtual(False)
 
 
 def waits(stack: Stack) -> int:

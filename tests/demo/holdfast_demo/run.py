@@ -20,9 +20,11 @@ from holdfast_demo.errors import DemoError, wait_for
 from holdfast_demo.lived_year import LivedYear
 from holdfast_demo.plan import delete_plan, manage, put_plan
 from holdfast_demo.proof import differing, print_verdicts, prove, require_good
+from holdfast_demo.recovery import Recovery
 from holdfast_demo.replicas import catalog_beside, hops, print_replica, prove_replica
 from holdfast_demo.report import print_recovery_point
 from holdfast_demo.scene import Scene, make_scene
+from holdfast_demo.second_region import SecondRegion
 from holdfast_demo.stack import Stack
 from holdfast_demo.watch import await_end, await_execution, await_snapshots, watch_job
 from holdfast_demo.year import Pattern
@@ -78,6 +80,8 @@ class Demo:
             self.prove_it(execution)
             self.prove_replicas()
             self.retire_a_year()
+            self.recover()
+            self.rebuild_elsewhere()
         except BaseException:
             for plan_id in (self.app, self.year):
                 with suppress(Exception):
@@ -132,7 +136,7 @@ class Demo:
         expected = len(self.scene.volumes)
         snapshots = await_snapshots(self.stack, self.app, expected, execution)
         self.require_unchanged()
-        self.scene.go_on_writing()
+        self.scene.go_on_writing(self.folder)
         pending = sum(snapshot["State"] == "pending" for snapshot in snapshots)
         self.say(
             f"{pending} of {len(snapshots)} snapshots are pending. Meanwhile the application goes on writing:"
@@ -162,8 +166,8 @@ class Demo:
         backups = self.catalog.backups(point["recovery_point_id"])
         print_recovery_point(self.console, self.scene, point, self.job, backups)
         self.step("The proof: every block of every snapshot is read through EBS direct and compared.")
-        snapshots = {s["volume_id"]: s["snapshot_id"] for backup in backups for s in backup["snapshots"]}
-        verdicts = prove(self.stack, self.scene, snapshots, self.folder)
+        self.snapshots = {s["volume_id"]: s["snapshot_id"] for backup in backups for s in backup["snapshots"]}
+        verdicts = prove(self.stack, self.scene, self.snapshots, self.folder)
         print_verdicts(self.console, verdicts)
         require_good(verdicts)
         self.say("Every snapshot equals its volume at that moment, and the file system in it is clean.")
@@ -201,6 +205,34 @@ class Demo:
         year.add_strangers()
         self.kept = year.retire(self.console)
 
+    def recover(self) -> None:
+        """Damage an instance, and give it back in every way that there is in its own region."""
+        db = next(i for i, name in self.scene.names.items() if name == "db")
+        recovery = Recovery(self.scene, db, self.snapshots, self.folder, self.console, self.say)
+        # EC2 takes its time, as it would; the waits for it take none here.
+        self.stack.simulator.configure(instance_transition_seconds=8, status_check_seconds=45)
+        self.step("Damage: somebody writes over the file system of db's orders while db runs.")
+        recovery.damage()
+        self.step("In place: db stays what it is, and its volumes go back to the recovery point.")
+        recovery.in_place()
+        self.step("Undo: somebody wanted to look at the damage first.")
+        recovery.undo()
+        self.step("Destructive: a new instance takes db's place and address, once it is proved good.")
+        recovery.look_ahead()
+        recovery.destructive()
+        self.step("A clone of db beside it, of the same recovery point.")
+        recovery.clone()
+
+    def rebuild_elsewhere(self) -> None:
+        """Give everything back in the second region, by what is there alone."""
+        self.step(
+            f"{self.stack.home.region} cannot be reached: the application comes back in the second region."
+        )
+        point_id = self.point["recovery_point_id"]
+        vault = self.stack.vaults[0]
+        SecondRegion(self.scene, vault, point_id, self.folder, self.console, self.say).rebuild()
+        self.stack.simulator.configure(instance_transition_seconds=0, status_check_seconds=0)
+
     def tidy_up(self) -> None:
         """Delete the plans and the application; the recovery points stay."""
         self.step("Tidying up.")
@@ -217,7 +249,9 @@ class Demo:
             f"\n[bold]Done in {took:.0f} s.[/bold] A schedule fired, and a state machine took one recovery "
             "point of three instances and copied it to a second region and to a second account. Each of its "
             "five snapshots and ten copies was proved to be its volume's content at that moment. Of a year "
-            f"of nights {self.kept} recovery points stayed, each for a reason. README.md says how to install "
-            "Holdfast in an AWS account; docs/ says more.",
+            f"of nights {self.kept} recovery points stayed, each for a reason. A damaged instance came back "
+            "in place, as a new one with its address, and as a clone; all three came back in the second "
+            "region without the first. Every restored volume was proved to equal its snapshot. README.md "
+            "says how to install Holdfast in an AWS account; docs/ says more.",
             highlight=False,
         )

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from holdfast_demo import filesystems
-from holdfast_demo.errors import wait_for
+from holdfast_demo.disks import copy_volume, write_changes
+from holdfast_demo.errors import DemoError, wait_for
 from holdfast_demo.filesystems import BLOCK
-from holdfast_demo.stack import Stack
+from holdfast_demo.stack import Place, Stack
 
 _IMAGE = "ami-0123456789abcdef0"
 _BOOT_DEVICE = "/dev/xvda"
@@ -19,6 +20,8 @@ _BOOT_GIB, _DATA_GIB = 1, 2
 _BOOT_MIB, _DATA_MIB = 64, 128  # the file systems; the rest of a volume is empty
 _MIB = 1024 * 1024
 _COPY_SECONDS = 3
+# So many that they fill blocks which were empty.
+_ORDERS, _LATER_ORDERS = 1_000, 60_000
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,26 @@ class Volume:
     machine: str
     device: str
     is_data: bool
-    encrypted: bool
+    key_arn: str  # empty where it is not encrypted
     file: str
     text: str
     before: dict[int, str] = field(default_factory=dict)
+    later_text: str = ""  # what the file holds since the recovery point
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it is."""
+        return bool(self.key_arn)
 
     @property
     def title(self) -> str:
         """What the demo calls it."""
         return f"{self.machine} {self.device}"
+
+    @property
+    def size_gib(self) -> int:
+        """How large it was made."""
+        return _DATA_GIB if self.is_data else _BOOT_GIB
 
 
 @dataclass
@@ -66,6 +80,8 @@ class Scene:
     names: dict[str, str] = field(default_factory=dict)  # instance id to name
     volumes: list[Volume] = field(default_factory=list)
     key_arn: str = ""
+    # What restores have made, or taken off: instances and volumes, and where they are.
+    made: list[tuple[Place, str]] = field(default_factory=list)
 
     def volume(self, volume_id: str) -> Volume | None:
         """Find a volume."""
@@ -76,26 +92,44 @@ class Scene:
         for volume in self.volumes:
             volume.before = self.stack.simulator.blocks(volume.volume_id)
 
-    def go_on_writing(self) -> None:
-        """Change the data volumes: overwrite what is there, and fill what was empty."""
+    def go_on_writing(self, folder: Path) -> None:
+        """Write more orders to the data volumes, through their file systems."""
         for volume in self.volumes:
             if volume.is_data:
-                used = sorted(volume.before)
-                for index in (used[0], used[-1], used[-1] + 1):
-                    data = random.Random(f"{volume.volume_id} {index}").randbytes(BLOCK)
-                    self.stack.simulator.write(volume.volume_id, index * BLOCK, data)
+                image = folder / f"{volume.volume_id}.img"
+                before = copy_volume(self.stack.simulator, volume.volume_id, volume.size_gib, image)
+                volume.later_text = _orders(self.app, volume.machine, _LATER_ORDERS)
+                filesystems.write_file(image, volume.file, volume.later_text)
+                if wrong := filesystems.check(image):
+                    raise DemoError(f"Writing to {volume.title} has damaged it: {wrong}")
+                write_changes(self.stack.simulator, volume.volume_id, before, image)
+                image.unlink()
 
     def remove(self) -> None:
-        """Terminate the instances, and delete their volumes. Snapshots need neither."""
-        ec2 = self.stack.client("ec2")
-        if self.names:
-            ec2.terminate_instances(InstanceIds=list(self.names))
-            ec2.get_waiter("instance_terminated").wait(
-                InstanceIds=list(self.names), WaiterConfig={"Delay": 1, "MaxAttempts": 60}
-            )
-        for volume in self.volumes:
-            if volume.is_data:
-                ec2.delete_volume(VolumeId=volume.volume_id)
+        """Terminate the instances, and delete the volumes that stay. Snapshots need neither."""
+        everything = [(self.stack.home, i) for i in (*self.names, *(v.volume_id for v in self.volumes))]
+        everything += self.made
+        for place in {place for place, _ in everything}:
+            ids = {found for where, found in everything if where == place}
+            _remove(self.stack.client("ec2", place), {i for i in ids if i.startswith("i-")}, ids)
+
+
+def _remove(ec2: Any, instances: set[str], ids: set[str]) -> None:
+    """Terminate instances, and delete those of the volumes that do not go with them."""
+    if instances:
+        ec2.terminate_instances(InstanceIds=list(instances))
+        ec2.get_waiter("instance_terminated").wait(
+            InstanceIds=list(instances), WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        )
+    for volume in ec2.describe_volumes()["Volumes"]:
+        if volume["VolumeId"] in ids:
+            ec2.delete_volume(VolumeId=volume["VolumeId"])
+
+
+def _orders(app: str, machine: str, count: int) -> str:
+    return "".join(
+        f"{app},{machine},order {number},{number * 7 % 100} EUR\n" for number in range(1, count + 1)
+    )
 
 
 def make_scene(stack: Stack, app: str, folder: Path, scene: Scene) -> None:
@@ -144,7 +178,7 @@ def _make_machine(stack: Stack, ec2: Any, machine: Machine, app: str, scene: Sce
 
     boot = wait_for(f"the boot volume of {machine.name}", boot_volume, 30, stack.logs)
     text = f"{machine.name} of {app}, instance {instance_id}\n"
-    scene.volumes.append(Volume(boot, machine.name, _BOOT_DEVICE, False, False, "/etc/motd", text))
+    scene.volumes.append(Volume(boot, machine.name, _BOOT_DEVICE, False, "", "/etc/motd", text))
     if machine.has_data:
         zone = made["Placement"]["AvailabilityZone"]
         _add_data_volume(ec2, machine, app, zone, instance_id, scene)
@@ -164,11 +198,11 @@ def _add_data_volume(ec2: Any, machine: Machine, app: str, zone: str, instance_i
     volume_id = made["VolumeId"]
     waiting = {"Delay": 1, "MaxAttempts": 60}
     ec2.get_waiter("volume_available").wait(VolumeIds=[volume_id], WaiterConfig=waiting)
-    text = "".join(
-        f"{app},{machine.name},order {number},{number * 7 % 100} EUR\n" for number in range(1, 1001)
-    )
+    text = _orders(app, machine.name, _ORDERS)
     scene.volumes.append(
-        Volume(volume_id, machine.name, _DATA_DEVICE, True, machine.encrypted_data, "/shop/orders.csv", text)
+        Volume(
+            volume_id, machine.name, _DATA_DEVICE, True, made.get("KmsKeyId", ""), "/shop/orders.csv", text
+        )
     )
     ec2.attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device=_DATA_DEVICE)
     ec2.get_waiter("volume_in_use").wait(VolumeIds=[volume_id], WaiterConfig=waiting)

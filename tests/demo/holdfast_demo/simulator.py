@@ -14,20 +14,25 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def ask(method: str, url: str, body: object = None) -> Any:
-    """Ask a route of the local stack. Bytes are sent as they are, everything else as JSON."""
+    """Ask a route of the local stack for JSON. Bytes are sent as they are, everything else as JSON."""
+    content = ask_bytes(method, url, body)
+    return json.loads(content) if content else None
+
+
+def ask_bytes(method: str, url: str, body: object = None) -> bytes:
+    """Ask a route of the local stack for bytes."""
     raw = isinstance(body, bytes)
     data = body if raw or body is None else json.dumps(body).encode()
     kind = "application/octet-stream" if raw else "application/json"
     request = urllib.request.Request(url, data, {"Content-Type": kind}, method=method)  # type: ignore[arg-type]
     try:
         with _OPENER.open(request, timeout=120) as answer:
-            content = answer.read()
+            return answer.read()
     except urllib.error.HTTPError as error:
         said = error.read().decode(errors="replace")
         raise DemoError(f"The local stack refused {method} {url}: {error.code} {said}") from error
     except OSError as error:
         raise DemoError(f"The local stack does not answer {method} {url}: {error}") from error
-    return json.loads(content) if content else None
 
 
 class Simulator:
@@ -40,7 +45,10 @@ class Simulator:
 
     def ask(self, method: str, route: str, body: object = None, **query: object) -> Any:
         """Ask one of the simulator's own routes."""
-        return ask(method, f"{self._url}/_sim/{route}?{urlencode({**self._whose, **query})}", body)
+        return ask(method, self._route(route, **query), body)
+
+    def _route(self, route: str, **query: object) -> str:
+        return f"{self._url}/_sim/{route}?{urlencode({**self._whose, **query})}"
 
     def configure(self, **settings: object) -> None:
         """Turn some of its settings."""
@@ -50,6 +58,10 @@ class Simulator:
         """Write to a volume, as its instance would."""
         self.ask("PUT", f"volumes/{volume_id}/content", data, offset=offset)
 
+    def read(self, volume_id: str, offset: int, length: int) -> bytes:
+        """Read from a volume, as its instance would."""
+        return ask_bytes("GET", self._route(f"volumes/{volume_id}/content", offset=offset, length=length))
+
     def blocks(self, volume_id: str) -> dict[int, str]:
         """Give the SHA-256 of each 512 KiB block of a volume that holds data, as it is now."""
         digest = self.ask("GET", f"volumes/{volume_id}/digest")
@@ -58,6 +70,18 @@ class Simulator:
     def snapshots(self, **named: str) -> list[dict[str, Any]]:
         """Give every snapshot there is or was, those of a tag if one is named."""
         return self.ask("GET", "snapshots", **named)
+
+    def calls(self, since: int = 0) -> list[dict[str, Any]]:
+        """Give the account's calls after a number, in the order of their outcomes, whatever their region."""
+        return self.ask("GET", "calls", since=since)["calls"]
+
+    def last_call(self) -> int:
+        """Give the number of the account's newest call."""
+        return self.ask("GET", "calls/summary")["last_seq"]
+
+    def now(self) -> str:
+        """Give the time by the account's clock."""
+        return self.ask("GET", "clock")["now"]
 
     def stop_clock_at(self, moment: str) -> None:
         """Let the account's EC2 live at a moment, until the clock goes again."""

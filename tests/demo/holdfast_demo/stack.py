@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +45,7 @@ class Outputs:
 
     state_machine: str
     retention_machine: str
+    restore_machine: str
     table: str
     manage_plan: str
     apply_retention: str
@@ -56,6 +59,8 @@ class Vault:
     place: Place
     key_arn: str
     bucket: str
+    restore_machine: str
+    restore_function: str
     role_arn: str | None = None
     external_id: str | None = None
 
@@ -84,7 +89,7 @@ class Stack:
         region = os.environ["AWS_DEFAULT_REGION"]
         self.logs = f"{os.environ.get('HOLDFAST_STATE', '.local')}/logs"
         self._session = boto3.Session(region_name=region)
-        self._endpoint = os.environ["AWS_ENDPOINT_URL"]
+        self.endpoint = os.environ["AWS_ENDPOINT_URL"]
         self._simulator_url = os.environ["HOLDFAST_SIM_URL"]
         self.home = Place(self.client("sts").get_caller_identity()["Account"], region)
         self.simulator = self.simulator_of(self.home)
@@ -93,18 +98,24 @@ class Stack:
         other = Place(os.environ["HOLDFAST_VAULT_ACCOUNT"], os.environ["HOLDFAST_VAULT_REGION"])
         self.vaults = [self._vault(second), self._vault(other)]
 
-    def client(self, service: str, place: Place | None = None) -> Any:
+    def client(
+        self,
+        service: str,
+        place: Place | None = None,
+        endpoint: str | None = None,
+        config: Config | None = None,
+    ) -> Any:
         """Give boto3's client of a service, for another place as the root user of its account."""
-        config = Config(retries={"total_max_attempts": 4, "mode": "standard"}, read_timeout=120)
+        config = config or Config(retries={"total_max_attempts": 4, "mode": "standard"}, read_timeout=120)
         session = self._session
         if place is not None and place != self.home:
             key = place.account if place.account != self.home.account else None
             session = boto3.Session(key, key and "any", region_name=place.region)
-        return session.client(service, endpoint_url=self._endpoint, config=config)
+        return session.client(service, endpoint_url=endpoint or self.endpoint, config=config)
 
     def table(self) -> Any:
         """Give boto3's view of the catalog table."""
-        return self._session.resource("dynamodb", endpoint_url=self._endpoint).Table(self.outputs.table)
+        return self._session.resource("dynamodb", endpoint_url=self.endpoint).Table(self.outputs.table)
 
     def simulator_of(self, place: Place) -> Simulator:
         """Give the world behind the EC2 of a place."""
@@ -121,15 +132,22 @@ class Stack:
             )
         return payload
 
-    def make_waits_virtual(self, on: bool) -> None:
-        """Let the state machines' waits move the simulator's clock instead of taking time, or not."""
-        ask("POST", f"{self._endpoint}/_holdfast/virtual-time", {"account": self.home.account, "on": on})
+    @contextmanager
+    def virtual_waits(self) -> Iterator[None]:
+        """Let the state machines' waits move the simulator's clock instead of taking time."""
+        url = f"{self.endpoint}/_holdfast/virtual-time"
+        ask("POST", url, {"account": self.home.account, "on": True})
+        try:
+            yield
+        finally:
+            ask("POST", url, {"account": self.home.account, "on": False})
 
     def _outputs(self, name: str) -> Outputs:
         found = self._outputs_of(name, self.home)
         return Outputs(
             found["BackupStateMachineArn"],
             found["RetentionStateMachineArn"],
+            found["RestoreStateMachineArn"],
             found["TableName"],
             found["ManagePlanFunctionName"],
             found["ApplyRetentionFunctionName"],
@@ -140,7 +158,15 @@ class Stack:
         found = self._outputs_of(os.environ.get("HOLDFAST_VAULT_STACK", "holdfast-vault"), place)
         role = found.get("VaultRoleArn") if place.account != self.home.account else None
         secret = os.environ["HOLDFAST_EXTERNAL_ID"] if role else None
-        return Vault(place, found["VaultKeyArn"], found["CatalogBucketName"], role, secret)
+        return Vault(
+            place,
+            found["VaultKeyArn"],
+            found["CatalogBucketName"],
+            found["RestoreStateMachineArn"],
+            found["RestoreInstanceFunctionName"],
+            role,
+            secret,
+        )
 
     def _outputs_of(self, name: str, place: Place) -> dict[str, str]:
         stacks = self.client("cloudformation", place).describe_stacks(StackName=name)["Stacks"]

@@ -14,7 +14,7 @@ from rich.progress import Progress as Bar
 from holdfast_demo.catalog import ENDED, Catalog
 from holdfast_demo.errors import DemoError, wait_for
 from holdfast_demo.progress import Progress
-from holdfast_demo.stack import Stack
+from holdfast_demo.stack import Place, Stack
 
 _BROKEN = ("FAILED", "TIMED_OUT", "ABORTED")
 _JOB_SECONDS = 300
@@ -113,19 +113,22 @@ def _watch_lines(console: Console, look: Callable[[], Progress], what: str) -> P
     return seen
 
 
-def await_end(stack: Stack, execution: str, seconds: float = 60) -> None:
-    """Wait until the execution itself has ended well."""
-    states = stack.client("stepfunctions")
+def await_end(
+    stack: Stack, execution: str, seconds: float = 60, place: Place | None = None
+) -> dict[str, Any]:
+    """Wait until the execution itself has ended well; give its output."""
+    states = stack.client("stepfunctions", place)
 
-    def succeeded() -> bool:
-        _raise_if_broken(stack, execution)
-        return states.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
+    def succeeded() -> dict[str, Any] | None:
+        _raise_if_broken(stack, execution, place)
+        found = states.describe_execution(executionArn=execution)
+        return found if found["status"] == "SUCCEEDED" else None
 
-    wait_for("the execution to end", succeeded, seconds, stack.logs)
+    return json.loads(wait_for("the execution to end", succeeded, seconds, stack.logs).get("output") or "{}")
 
 
-def _raise_if_broken(stack: Stack, execution: str) -> None:
-    found = stack.client("stepfunctions").describe_execution(executionArn=execution)
+def _raise_if_broken(stack: Stack, execution: str, place: Place | None = None) -> None:
+    found = stack.client("stepfunctions", place).describe_execution(executionArn=execution)
     if found["status"] in _BROKEN:
         why = " ".join(str(found[name]) for name in ("error", "cause") if found.get(name))
         raise DemoError(f"The execution ended as {found['status']}: {why}. The logs are in {stack.logs}.")

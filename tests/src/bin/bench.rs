@@ -2,7 +2,8 @@
 //!
 //! Counts and virtual time come from the real state machine with the real handlers in process, on the simulator's
 //! clock. Memory is the peak of the real function binaries, each behind a Lambda Runtime API. Then how full EC2's copy
-//! slots are kept. With `backup` or `copies` as its argument it measures only that.
+//! slots are kept, and what a restore of each mode takes. With `backup`, `copies` or `restores` as its argument it
+//! measures only that.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot run says so and ends")]
 
@@ -14,6 +15,7 @@ use holdfast_tests::account::{Account, Stack};
 use holdfast_tests::audit::audit;
 use holdfast_tests::killer::KillSwitch;
 use holdfast_tests::lambda_process::LambdaProcess;
+use holdfast_tests::restoring::{back_up, execution_arn, start_rich};
 use holdfast_tests::vault::Vault;
 use holdfast_tests::workflow::{Bench, Repeat, backup_machine, start_of_time};
 use jiff::Timestamp;
@@ -65,6 +67,9 @@ async fn main() {
     }
     if wants("copies") {
         report.push_str(&copies(&stack).await);
+    }
+    if wants("restores") {
+        report.push_str(&restores(&stack).await);
     }
     #[expect(clippy::print_stdout, reason = "the report is what the command is for")]
     {
@@ -307,6 +312,162 @@ async fn completed_copies(vault: &Vault) -> Vec<(Timestamp, Timestamp)> {
         copies.push((start.expect("a start"), end.expect("a complete copy")));
     }
     copies
+}
+
+/// How long an instance takes to start or stop, and its status checks to pass.
+const TRANSITION: u32 = 30;
+const CHECKS: u32 = 60;
+/// Instances that are restored together.
+const TOGETHER: usize = 10;
+
+/// What is measured: a name for the table, and what is asked for.
+fn restore_requests() -> Vec<(&'static str, Value)> {
+    let beside = json!({"private_address": "automatic", "elastic_ips": "leave"});
+    vec![
+        ("clone", json!({"mode": "clone"})),
+        (
+            "non-destructive recovery",
+            json!({"mode": "non_destructive", "overrides": beside}),
+        ),
+        ("destructive recovery", json!({"mode": "destructive"})),
+        ("in place, all volumes", json!({"mode": "in_place"})),
+        (
+            "in place, the root volume",
+            json!({"mode": "in_place", "volumes": {"devices": ["/dev/xvda"]}}),
+        ),
+        ("volumes", json!({"mode": "volumes"})),
+        ("machine image", json!({"mode": "image"})),
+    ]
+}
+
+/// Restores one instance in each mode, on virtual time, and ten together against ten one after the other.
+async fn restores(stack: &Stack) -> String {
+    let mut text = format!(
+        "\n| restore of one instance with three volumes and two interfaces | EC2 calls | of them changing something | \
+         transitions | virtual seconds |\n|---|---:|---:|---:|---:|\n"
+    );
+    for (name, request) in restore_requests() {
+        let (account, mut bench) = restorable(stack, true).await;
+        let before = calls(&account).await;
+        let began = bench.now();
+        let mut input = json!({"plan_id": "nightly"});
+        for (field, value) in request.as_object().into_iter().flatten() {
+            input[field] = value.clone();
+        }
+        let execution = bench.restore(input, "restore").await;
+        let Status::Succeeded(output) = &execution.status else {
+            panic!("{name}: {:?}", execution.status);
+        };
+        assert_eq!(output["status"], "COMPLETED", "{name}: {output:#}");
+        let after = calls(&account).await;
+        let seconds = bench.now().duration_since(began).as_secs();
+        let _ = writeln!(
+            text,
+            "| {name} | {} | {} | {} | {seconds} |",
+            after.0 - before.0,
+            after.1 - before.1,
+            execution.transitions
+        );
+    }
+    let together = ten(stack, true).await;
+    let in_turn = ten(stack, false).await;
+    let _ = writeln!(
+        text,
+        "\n| {TOGETHER} clones | EC2 calls per instance | virtual seconds |\n|---|---:|---:|\n\
+         | side by side | {:.1} | {:.0} |\n| one after the other | {:.1} | {:.0} |\n\n\
+         Side by side they take {:.2} of the time that they take one after the other.",
+        together.0,
+        together.1,
+        in_turn.0,
+        in_turn.1,
+        together.1 / in_turn.1
+    );
+    text
+}
+
+/// An account with something to restore, backed up, in which instances take their time.
+async fn restorable(stack: &Stack, rich: bool) -> (&'static Account, Bench<'static>) {
+    // The bench borrows the account for as long as it measures; there are few, and they end with the process.
+    let account: &'static Account = Box::leak(Box::new(Account::new(stack).await));
+    if rich {
+        start_rich(account).await;
+    } else {
+        let scene = json!({
+            "instances": TOGETHER, "volumes_per_instance": VOLUMES, "volume_size_gib": 8, "tags": {"app": "shop"},
+        });
+        account.simulator.scene(scene).await.expect("the scene is set");
+    }
+    let mut bench = Bench::new(account, KillSwitch::never(), Repeat::Once).await;
+    back_up(&mut bench).await;
+    let settings = json!({
+        "instance_transition_seconds": TRANSITION, "status_check_seconds": CHECKS, "replace_root_seconds": TRANSITION,
+    });
+    account
+        .simulator
+        .post("settings", settings)
+        .await
+        .expect("instances take their time");
+    bench.pass(600.0).await;
+    (account, bench)
+}
+
+/// How many calls there were, and how many of them change something.
+async fn calls(account: &Account) -> (u64, u64) {
+    let summary = account
+        .simulator
+        .call_summary()
+        .await
+        .expect("the calls are counted");
+    let all = summary["total"].as_u64().unwrap_or(0);
+    let actions = summary["by_action"].as_object().cloned().unwrap_or_default();
+    let changing = actions
+        .iter()
+        .filter(|(action, _)| !action.starts_with("Describe") && !action.starts_with("Get"))
+        .filter_map(|(_, tally)| tally["calls"].as_u64())
+        .sum();
+    (all, changing)
+}
+
+/// Clones ten instances, side by side as a Distributed Map's children go, or one after the other. Gives EC2 calls per
+/// instance and virtual seconds.
+async fn ten(stack: &Stack, together: bool) -> (f64, f64) {
+    let (account, mut bench) = restorable(stack, false).await;
+    let before = calls(account).await;
+    let began = bench.now();
+    let input = json!({"plan_id": "nightly", "mode": "clone"});
+    let prepare = json!({
+        "action": "prepare", "input": input, "execution_id": execution_arn(account, "ten"), "started_at": began,
+    });
+    let prepared = bench
+        .invoke("restore-instance", prepare)
+        .await
+        .expect("the restore is prepared");
+    // When each is to be looked at next. What is looked at first moves the clock for all.
+    let mut open: BTreeMap<usize, Timestamp> = (0..TOGETHER).map(|number| (number, began)).collect();
+    while !open.is_empty() {
+        let next = if together {
+            open.iter().min_by_key(|(number, at)| (**at, **number))
+        } else {
+            open.iter().next()
+        };
+        let Some((&number, &at)) = next else {
+            break;
+        };
+        let ahead = at.duration_since(bench.now()).as_secs_f64();
+        bench.pass(ahead.max(0.0)).await;
+        let step = json!({"action": "step", "job_id": prepared["job_id"], "wave": 0, "number": number});
+        let answer = bench.invoke("restore-instance", step).await.expect("a step");
+        if answer["finished"] == true {
+            open.remove(&number);
+        } else {
+            let at = answer["wait_until"].as_str().and_then(|at| at.parse().ok());
+            open.insert(number, at.expect("a moment"));
+        }
+    }
+    let after = calls(account).await;
+    let count = f64::from(u32::try_from(TOGETHER).unwrap_or(u32::MAX));
+    let made = f64::from(u32::try_from(after.0 - before.0).unwrap_or(u32::MAX));
+    (made / count, bench.now().duration_since(began).as_secs_f64())
 }
 
 fn number(value: &Value) -> f64 {

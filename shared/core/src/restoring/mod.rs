@@ -27,6 +27,21 @@ pub mod tags;
 pub mod target;
 pub mod undo;
 
+// Decisions by mode, and what they share.
+mod announced;
+mod deciding;
+mod in_place;
+mod launching;
+mod machine_image;
+mod new_volumes;
+mod stopping;
+
+// What a new instance is to be, beside `target`.
+mod addresses;
+mod elastic;
+mod network;
+mod volume_orders;
+
 #[cfg(test)]
 mod scene;
 #[cfg(test)]

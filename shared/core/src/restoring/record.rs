@@ -290,7 +290,7 @@ impl Restore {
             Mode::Clone | Mode::NonDestructive | Mode::Destructive => made
                 .instances
                 .get(&Part::Final)
-                .map_or_else(|| "no instance".to_owned(), ToString::to_string),
+                .map_or_else(|| "no instance".to_owned(), |id| format!("came back as {id}")),
             Mode::Rehearsal => format!("rehearsed in {} s", self.seconds()),
             Mode::InPlace => format!("{} volumes restored in place", self.blueprint.volumes.len()),
             Mode::Undo => "the volumes before the restore are back".to_owned(),

@@ -27,6 +27,16 @@ impl Part {
     }
 }
 
+impl Part {
+    /// Which one it is, for people.
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::Candidate => "the candidate",
+            Self::Final => "the new instance",
+        }
+    }
+}
+
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -96,9 +106,10 @@ impl Step {
             }
             Self::Launch(Part::Final) => "launch the new instance".to_owned(),
             Self::ExchangeBootVolume(part) => {
-                format!("stop the {part}, exchange its boot volume for the restored one, start it")
+                let which = part.in_words();
+                format!("stop {which}, exchange its boot volume for the restored one, start it")
             }
-            Self::Prove(part) => format!("prove the {part} good"),
+            Self::Prove(part) => format!("prove {} good", part.in_words()),
             Self::ReleaseOriginal => {
                 "terminate the original, keeping its interfaces and, until the end, its volumes".to_owned()
             }

@@ -1,11 +1,13 @@
 //! Putting back what an in-place restore took off.
 
 use super::Mode;
-use super::blueprint::{Blueprint, Original, auto_scaling_group};
+use super::announced::lost_by_a_stop;
+use super::blueprint::{Blueprint, Original};
 use super::obstacles::Obstacle;
 use super::record::{Restore, RestoreStatus};
 use super::request::OnFailure;
 use super::step::{Exchange, Standing, Step};
+use super::stopping::auto_scaling_group;
 use super::surroundings::Surroundings;
 use crate::configuration::InstanceConfiguration;
 use jiff::Timestamp;
@@ -90,6 +92,11 @@ pub fn decide_undo(
     if !problems.is_empty() {
         return Err(problems);
     }
+    let announced = if facts.was_running {
+        lost_by_a_stop(original).collect()
+    } else {
+        Vec::new()
+    };
     Ok(Blueprint {
         mode: Mode::Undo,
         way: None,
@@ -114,7 +121,7 @@ pub fn decide_undo(
         back: vec![Step::SwapBack, Step::ReturnOriginal],
         cut_over: None,
         deadline: crate::pacing::later(now, jiff::SignedDuration::from_hours(4)),
-        announced: Vec::new(),
+        announced,
     })
 }
 

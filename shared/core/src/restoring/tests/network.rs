@@ -181,11 +181,7 @@ fn elastic() -> Vec<Instance> {
                 json!({"overrides": {"elastic_ips": "take"}}),
                 &[("overrides.elastic_ips", &["leave"])],
             )
-            .blocked(
-                Destructive,
-                nothing(),
-                &[("overrides.elastic_ips", &["leave"])],
-            )
+            .blocked(Destructive, nothing(), &[("overrides.elastic_ips", &["leave"])])
             .given(
                 NonDestructive,
                 json!({"overrides": {"elastic_ips": "leave"}}),
@@ -244,7 +240,7 @@ fn lent() -> Vec<Instance> {
                 &["public_ip_address"],
                 as_told,
             )
-            .given(InPlace, nothing(), swapped(), &[], as_told),
+            .given(InPlace, nothing(), swapped(), &["public_ip_address"], as_told),
     ]
 }
 
