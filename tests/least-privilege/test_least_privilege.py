@@ -23,6 +23,7 @@ FUNCTIONS = (
     "ApplyRetention",
     "CloseJob",
     "ManagePlan",
+    "RestoreInstance",
 )
 
 
@@ -82,10 +83,26 @@ def test_a_role_grants_just_what_its_function_uses(function: str) -> None:
     assert assert_least(function, SOURCE, role) == set()
 
 
-def test_the_vaults_retention_has_just_what_it_uses() -> None:
+@pytest.mark.parametrize("function", ["ApplyRetention", "RestoreInstance"])
+def test_a_role_in_the_vault_grants_just_what_its_function_uses(function: str) -> None:
     """It is the same function with a role of its own, in the vault's account."""
-    role = role_of(VAULT, "holdfast-vault-ApplyRetentionFunction")
-    assert assert_least("ApplyRetention in the vault", VAULT, role) == set()
+    role = role_of(VAULT, f"holdfast-vault-{function}Function")
+    assert assert_least(f"{function} in the vault", VAULT, role) == set()
+
+
+@pytest.mark.parametrize(
+    ("account", "role"),
+    [
+        (SOURCE, "holdfast-HourlyExpiryRole"),
+        (SOURCE, "holdfast-RestoreStarterRole"),
+        (VAULT, "holdfast-vault-RestoreStarterRole"),
+    ],
+)
+def test_what_starts_restores_by_itself_may_do_nothing_else(
+    account: str, role: str
+) -> None:
+    """Expiry by the hour, and the rule that takes up what ended badly."""
+    assert assert_least(role, account, role_of(account, role)) == set()
 
 
 def test_the_vault_lets_the_source_do_just_what_copying_takes() -> None:

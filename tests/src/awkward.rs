@@ -41,6 +41,8 @@ pub struct Description {
     pub elastic: Vec<[usize; 2]>,
     /// How many tags each of its things has.
     pub tags: usize,
+    /// Tags of AWS's own on the instance.
+    pub aws_tags: BTreeMap<String, String>,
     /// What it is protected from: `stop`, `termination`.
     pub protected: Vec<String>,
     /// Whether it is captured stopped.
@@ -70,6 +72,7 @@ impl Default for Description {
             public: false,
             elastic: Vec::new(),
             tags: 2,
+            aws_tags: BTreeMap::new(),
             protected: Vec::new(),
             stopped: false,
             options: LaunchOptions::default(),
@@ -120,7 +123,11 @@ pub struct Interface {
 /// What else a launch says.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "the words of EC2")]
+#[expect(
+    missing_docs,
+    clippy::struct_excessive_bools,
+    reason = "the words of EC2, which is asked for one thing or not"
+)]
 pub struct LaunchOptions {
     pub spot: bool,
     pub tenancy: Option<String>,
@@ -168,6 +175,8 @@ pub enum Since {
     DeleteGroup(String),
     /// The original's interfaces get another group.
     ChangeGroups(String),
+    /// Another interface is attached.
+    NewInterface,
     /// An elastic address is released.
     ReleaseElastic,
     /// An elastic address goes to another interface.
@@ -184,8 +193,6 @@ pub enum Since {
     Deregister(String),
     /// An image has this name.
     TakeName(String),
-    /// AWS sets tags of its own on the original.
-    TagByAws(BTreeMap<String, String>),
 }
 
 /// What of an instance can be seen from outside, by the names that differences have.
@@ -198,6 +205,8 @@ pub struct Scene<'a> {
     pub account: &'a Account,
     /// The instance.
     pub original: String,
+    /// Its type.
+    pub kind: String,
     /// What requests may name with a `$`.
     pub names: BTreeMap<String, String>,
     /// The checksum of each device's bytes.
@@ -243,6 +252,7 @@ impl<'a> Scene<'a> {
         let mut scene = Self {
             account,
             original: String::new(),
+            kind: wanted.instance_type.clone(),
             names: BTreeMap::from([
                 ("subnet".to_owned(), subnet_in("us-east-1a")),
                 ("elsewhere".to_owned(), subnet_in("us-east-1b")),
@@ -493,7 +503,7 @@ impl<'a> Scene<'a> {
             let id = interface.network_interface_id().unwrap_or_default().to_owned();
             let place = interface
                 .attachment()
-                .and_then(|attachment| attachment.device_index())
+                .and_then(ec2types::InstanceNetworkInterfaceAttachment::device_index)
                 .unwrap_or(0);
             self.tag(&id, filler(wanted.tags, &format!("interface {place}")))
                 .await;
@@ -548,6 +558,11 @@ impl<'a> Scene<'a> {
                 _ => modify.disable_api_termination(on),
             };
             modify.send().await.expect("it is protected");
+        }
+        if !wanted.aws_tags.is_empty() {
+            let tags = json!({"resource_id": self.original, "tags": wanted.aws_tags});
+            let set = self.account.simulator.post("tags", tags).await;
+            set.expect("the tags are set");
         }
         if wanted.stopped {
             self.stop().await;
@@ -650,6 +665,22 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// The tags of the backup's snapshots.
+    ///
+    /// # Panics
+    /// The simulator does not answer.
+    pub async fn snapshots(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+        let found = self
+            .account
+            .simulator
+            .snapshots("holdfast:resource", &self.original)
+            .await;
+        let found = found.expect("the simulator lists its snapshots").into_iter();
+        found
+            .map(|snapshot| (snapshot.snapshot_id, snapshot.tags))
+            .collect()
+    }
+
     /// What a name of this scene stands for.
     ///
     /// # Panics
@@ -724,14 +755,6 @@ impl<'a> Scene<'a> {
                     .expect("it gets another type");
                 let started = ec2.start_instances().instance_ids(&self.original).send().await;
                 started.expect("it starts");
-            }
-            Since::TagByAws(tags) => {
-                let tags = json!({"resource_id": self.original, "tags": tags});
-                self.account
-                    .simulator
-                    .post("tags", tags)
-                    .await
-                    .expect("the tags are set");
             }
             Since::DeleteKeyPair(name) => {
                 ec2.delete_key_pair()
@@ -848,6 +871,20 @@ impl<'a> Scene<'a> {
                     .send()
                     .await
                     .expect("an interface gets another group");
+            }
+            Since::NewInterface => {
+                let create = ec2.create_network_interface().subnet_id(self.named("subnet"));
+                let made = create.send().await.expect("an interface is made");
+                let id = made
+                    .network_interface()
+                    .and_then(|made| made.network_interface_id());
+                let attach = ec2.attach_network_interface().instance_id(&self.original);
+                let attach = attach.set_network_interface_id(id.map(str::to_owned));
+                attach
+                    .device_index(1)
+                    .send()
+                    .await
+                    .expect("an interface is attached");
             }
             Since::ReleaseElastic => {
                 let allocation = self.named("elastic.0");

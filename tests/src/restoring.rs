@@ -264,7 +264,7 @@ pub async fn start_rich_from(account: &Account, image: &str) -> Rich {
 /// # Panics
 /// The simulator does not take them.
 pub async fn write(account: &Account, volume: &str, text: &str, number: u64) {
-    for block in 0..3_u64 {
+    for block in 0..2_u64 {
         let bytes = format!("{text} {block}").repeat(300).into_bytes();
         account
             .simulator
@@ -272,6 +272,18 @@ pub async fn write(account: &Account, volume: &str, text: &str, number: u64) {
             .await
             .expect("the simulator takes the bytes");
     }
+}
+
+/// Has the simulator forget an account and everything on its volumes: a harness makes thousands.
+///
+/// # Panics
+/// The simulator does not answer.
+pub async fn forget(account: &Account) {
+    account
+        .simulator
+        .ask(reqwest::Method::POST, "reset", None)
+        .await
+        .expect("the simulator forgets the account");
 }
 
 /// The checksum of everything on a volume.

@@ -34,9 +34,12 @@ struct Attempt {
     /// Words of a failure on the way, after which everything is as before.
     #[serde(default)]
     fails: Option<String>,
+    /// What is found to differ in the end: the restore is PARTIAL, and says so.
+    #[serde(default)]
+    differs: BTreeSet<String>,
     /// What differs as part of something that is announced: what another type of volume has by itself.
     #[serde(default)]
-    follows: Vec<String>,
+    follows: BTreeSet<String>,
     /// Devices of the original that come back elsewhere.
     #[serde(default)]
     moved: BTreeMap<String, String>,
@@ -130,9 +133,10 @@ async fn try_in_one_scene(description: &Description, attempts: &[Attempt]) {
         .build();
     restore.here.ec2 = aws_sdk_ec2::Client::from_conf(config);
     let mut bench = bench.with_restore(restore);
+    let mut before = World::of(&account.ec2()).await;
     for (number, attempt) in attempts.iter().enumerate() {
-        let before = World::of(&account.ec2()).await;
         let calls = changing_calls(&account).await;
+        let snapshots = scene.snapshots().await;
         account
             .simulator
             .post("settings", description.settings.clone())
@@ -155,39 +159,40 @@ async fn try_in_one_scene(description: &Description, attempts: &[Attempt]) {
         account.simulator.post("settings", settings).await.unwrap();
         bench.pass(200.0).await;
         let label = format!("{} of {}", attempt.mode(), scene.original);
-        match (&attempt.refused, &attempt.fails) {
-            (Some(field), _) => {
-                let words = failed(&execution.status);
-                let field = scene.fill(&json!(field));
-                let field = field.as_str().unwrap();
-                assert!(
-                    words.starts_with("PermanentError") && words.contains(&format!("{field}: ")),
-                    "{label}: {words}"
-                );
-                assert_eq!(
-                    changing_calls(&account).await,
-                    calls,
-                    "{label}: something was made"
-                );
-                assert_eq!(World::of(&account.ec2()).await, before, "{label}");
-            }
-            (None, Some(why)) => {
-                let words = failed(&execution.status);
-                assert!(words.contains(why), "{label}: {words}");
-                assert_eq!(World::of(&account.ec2()).await, before, "{label}");
-            }
-            (None, None) => {
-                let output = succeeded(execution);
-                let seen = Seen {
-                    scene: &scene,
-                    attempt,
-                    before: &before,
-                    output: &output,
-                    label: &label,
-                };
-                Box::pin(seen.check()).await;
-            }
+        let after = World::of(&account.ec2()).await;
+        if let Some(field) = &attempt.refused {
+            let words = failed(&execution.status);
+            let field = scene.fill(&json!(field));
+            let field = field.as_str().unwrap();
+            let is_named = words.starts_with("PermanentError") && words.contains(&format!("{field}: "));
+            assert!(is_named, "{label}: {words}");
+            let made = changing_calls(&account).await - calls;
+            assert_eq!(made, 0, "{label}: something was made");
+            assert_eq!(after, before, "{label}");
+        } else if let Some(why) = &attempt.fails {
+            let words = failed(&execution.status);
+            assert!(words.contains(why), "{label}: {words}");
+            assert_eq!(after, before, "{label}");
+        } else {
+            let output = succeeded(execution);
+            let now = scene.snapshots().await;
+            assert_eq!(now, snapshots, "{label}: the backup is not as it was");
+            let seen = Seen {
+                scene: &scene,
+                attempt,
+                before: &before,
+                after: &after,
+                output: &output,
+                label: &label,
+            };
+            Box::pin(seen.check()).await;
         }
+        // An instance was launched from an image to look at it.
+        before = if attempt.mode() == "image" {
+            World::of(&account.ec2()).await
+        } else {
+            after
+        };
     }
 }
 
@@ -196,6 +201,7 @@ struct Seen<'a> {
     scene: &'a Scene<'a>,
     attempt: &'a Attempt,
     before: &'a World,
+    after: &'a World,
     output: &'a Value,
     label: &'a str,
 }
@@ -205,15 +211,25 @@ impl Seen<'_> {
         let Self {
             scene, output, label, ..
         } = self;
-        assert_eq!(output["status"], "COMPLETED", "{label}: {output:#}");
+        let attempt = self.attempt;
+        let status = if attempt.differs.is_empty() {
+            "COMPLETED"
+        } else {
+            "PARTIAL"
+        };
+        assert_eq!(output["status"], status, "{label}: {output:#}");
         let restored = &output["restores"][0];
-        assert!(restored.get("differences").is_none(), "{label}: {output:#}");
-        let announced: BTreeSet<String> = restored["announced"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|difference| difference["field"].as_str().unwrap().to_owned())
-            .collect();
+        let fields = |differences: &Value| -> BTreeSet<String> {
+            let differences = differences.as_array().into_iter().flatten();
+            let fields = differences.filter_map(|difference| difference["field"].as_str());
+            fields.map(str::to_owned).collect()
+        };
+        assert_eq!(
+            fields(&restored["differences"]),
+            attempt.differs,
+            "{label}: {output:#}"
+        );
+        let announced = fields(&restored["announced"]);
         let is_coded = !scene.portrait["product_codes"].ends_with("[]")
             || scene.portrait["usage_operation"] != "Some(\"RunInstances\")";
         let expected = self.attempt.all_announced(is_coded);
@@ -222,14 +238,14 @@ impl Seen<'_> {
             .map(|field| scene.fill(&json!(field)).as_str().unwrap().to_owned())
             .collect();
         assert_eq!(announced, expected, "{label}: {output:#}");
-        let after = World::of(&scene.account.ec2()).await;
+        let after = self.after;
         assert_eq!(after.leftovers, Vec::<String>::new(), "{label}");
         match self.attempt.mode() {
-            "clone" | "non_destructive" => self.stands_beside(&after, &announced).await,
-            "destructive" => self.stands_instead(&after, &announced).await,
-            "in_place" => self.stands_again(&after, &announced).await,
-            "volumes" => self.has_volumes(&after).await,
-            _ => self.has_image(&after).await,
+            "clone" | "non_destructive" => self.stands_beside(after, &announced).await,
+            "destructive" => self.stands_instead(after, &announced).await,
+            "in_place" => self.stands_again(after, &announced).await,
+            "volumes" => self.has_volumes(after).await,
+            _ => self.has_image(after).await,
         }
     }
 
@@ -254,7 +270,8 @@ impl Seen<'_> {
         let found = portrait(&ec2, id).await;
         let fields: BTreeSet<&String> = scene.portrait.keys().chain(found.keys()).collect();
         let is_announced = |field: &str| {
-            let roots = announced.iter().chain(&self.attempt.follows);
+            let told = [&self.attempt.follows, &self.attempt.differs];
+            let roots = announced.iter().chain(told.into_iter().flatten());
             let mut roots = roots.filter_map(|root| field.strip_prefix(root.as_str()));
             roots.any(|rest| rest.is_empty() || rest.starts_with('.'))
         };
@@ -424,22 +441,8 @@ impl Seen<'_> {
             .as_str()
             .expect("an image was made");
         let ec2 = scene.account.ec2();
-        let template = ec2
-            .get_launch_template_data()
-            .instance_id(&scene.original)
-            .send()
-            .await
-            .unwrap();
-        let kind = template
-            .launch_template_data()
-            .and_then(|data| data.instance_type())
-            .cloned();
-        let run = ec2
-            .run_instances()
-            .image_id(image)
-            .set_instance_type(kind)
-            .min_count(1)
-            .max_count(1);
+        let run = ec2.run_instances().image_id(image).min_count(1).max_count(1);
+        let run = run.instance_type(scene.kind.as_str().into());
         let launched = run.send().await.expect("an instance launches from the image");
         let id = launched.instances()[0].instance_id().unwrap();
         let volumes = volumes_of(&ec2, id).await;
@@ -696,11 +699,12 @@ async fn disks(#[case] description: Value, #[case] attempts: Value) {
 #[case::too_many_interfaces_for_another_type(
     json!({"instance_type": "m5.large", "interfaces": [{}, {}, {}]}),
     json!([
-        {"mode": "clone", "overrides": {"instance_type": "m5.24xlarge"}, "announces": ["instance_type", "cpu.core_count",
-            "interfaces.1.private_addresses", "interfaces.2.private_addresses"]},
+        {"mode": "clone", "overrides": {"instance_type": "m5.24xlarge"},
+            "announces": ["instance_type", "cpu.core_count", "interfaces.1.private_addresses",
+                "interfaces.2.private_addresses"]},
         {"mode": "clone", "overrides": {"instance_type": "t3.micro"}, "refused": "overrides.interfaces"},
         {"mode": "clone", "overrides": {"instance_type": "t3.micro", "interfaces": "primary_only"},
-            "announces": ["instance_type", "interfaces.1", "interfaces.2"], "follows": ["cpu_credits"]},
+            "announces": ["instance_type", "cpu_credits", "interfaces.1", "interfaces.2"]},
         {"mode": "destructive", "overrides": {"instance_type": "t3.micro"}, "refused": "overrides.instance_type"},
     ]),
 )]
@@ -722,7 +726,8 @@ async fn disks(#[case] description: Value, #[case] attempts: Value) {
             "interfaces.1.private_addresses"], "follows": ["public_ip_address"]},
         {"mode": "non_destructive", "overrides": {"private_address": "automatic"}, "refused": "overrides.elastic_ips"},
         {"mode": "non_destructive", "overrides": {"private_address": "automatic", "elastic_ips": "take"},
-            "announces": ["interfaces.1.private_addresses"], "takes_over": true},
+            "announces": ["interfaces.0.elastic_ips", "interfaces.1.private_addresses", "interfaces.1.elastic_ips"],
+            "takes_over": true},
         {"mode": "in_place"}, {"mode": "destructive"},
     ]),
 )]
@@ -734,7 +739,8 @@ async fn disks(#[case] description: Value, #[case] attempts: Value) {
 #[case::elastic_address_released_since(
     json!({"elastic": [[0, 0]], "since": ["release_elastic", "terminate"]}),
     json!([
-        {"mode": "non_destructive", "refused": "overrides.elastic_ips"}, {"mode": "destructive", "refused": "mode"},
+        {"mode": "non_destructive", "refused": "overrides.elastic_ips"},
+        {"mode": "destructive", "refused": "overrides.elastic_ips"},
         {"mode": "non_destructive", "overrides": {"elastic_ips": "leave"},
             "announces": ["interfaces.0.elastic_ips"], "follows": ["public_ip_address"]},
     ]),
@@ -742,11 +748,12 @@ async fn disks(#[case] description: Value, #[case] attempts: Value) {
 #[case::elastic_address_with_another_by_now(
     json!({"elastic": [[0, 0]], "since": ["move_elastic"]}),
     json!([
-        {"mode": "destructive", "refused": "mode"},
+        {"mode": "destructive", "refused": "overrides.elastic_ips"},
         {"mode": "non_destructive", "overrides": {"private_address": "automatic"}, "refused": "overrides.elastic_ips"},
-        {"mode": "in_place", "announces": ["interfaces.0.elastic_ips", "public_ip_address"]},
+        {"mode": "in_place", "announces": ["interfaces.0.elastic_ips"], "follows": ["public_ip_address"]},
         {"mode": "non_destructive", "overrides": {"private_address": "automatic", "elastic_ips": "take"},
-            "takes_over": true},
+            "announces": ["interfaces.0.elastic_ips"], "takes_over": true},
+        {"mode": "destructive", "overrides": {"elastic_ips": "take"}},
     ]),
 )]
 #[case::address_taken_by_another(
@@ -816,6 +823,16 @@ async fn disks(#[case] description: Value, #[case] attempts: Value) {
             "announces": ["interfaces.0.security_groups"]},
         {"mode": "in_place", "announces": ["interfaces.0.security_groups"]},
         {"mode": "destructive", "announces": ["interfaces.0.security_groups"]},
+    ]),
+)]
+#[case::free_interface_with_other_groups_by_now(
+    json!({"interfaces": [{"groups": ["front"], "stays": true}], "since": [{"change_groups": "back"}, "terminate"]}),
+    json!([{"mode": "non_destructive", "differs": ["interfaces.0.security_groups"], "takes_over": true}]),
+)]
+#[case::interface_attached_since(
+    json!({"since": ["new_interface"]}),
+    json!([
+        {"mode": "clone"}, {"mode": "in_place", "announces": ["interfaces.1"]}, {"mode": "destructive"},
     ]),
 )]
 #[tokio::test(flavor = "multi_thread")]
@@ -907,10 +924,12 @@ fn from_marketplace() -> Value {
     ]),
 )]
 #[case::protected_from_stop_and_termination(
-    json!({"protected": ["stop", "termination"]}),
+    json!({"protected": ["stop", "termination"], "disks": of_one_gib(&["/dev/sdf"])}),
     json!([
         {"mode": "destructive", "refused": "overrides.lift_protection"},
         {"mode": "in_place", "refused": "overrides.lift_protection"}, {"mode": "clone"},
+        {"mode": "in_place", "volumes": {"devices": ["/dev/xvda"]}, "proof": {},
+            "refused": "overrides.lift_protection"},
         {"mode": "in_place", "volumes": {"devices": ["/dev/xvda"]}},
         {"mode": "in_place", "overrides": {"lift_protection": true}, "proof": {}},
         {"mode": "destructive", "overrides": {"lift_protection": true}},
@@ -932,7 +951,7 @@ fn from_marketplace() -> Value {
     ]),
 )]
 #[case::spot(
-    json!({"options": {"spot": true}}),
+    json!({"options": {"spot": true}, "disks": of_one_gib(&["/dev/sdf"])}),
     json!([
         {"mode": "destructive", "refused": "mode"}, {"mode": "in_place", "refused": "mode"}, {"mode": "image"},
         {"mode": "in_place", "volumes": {"devices": ["/dev/xvda"]}}, {"mode": "clone", "announces": ["lifecycle"]},
@@ -946,7 +965,8 @@ fn from_marketplace() -> Value {
     json!({"instance_type": "m5.large", "options": {"tenancy": "host", "host_id": "h-0123456789abcdef0"}}),
     json!([
         {"mode": "clone"},
-        {"mode": "clone", "overrides": {"placement": "default"}, "announces": ["placement.tenancy", "placement.host_id"]},
+        {"mode": "clone", "overrides": {"placement": "default"},
+            "announces": ["placement.tenancy", "placement.host_id"]},
         {"mode": "destructive"},
     ]),
 )]
@@ -1000,13 +1020,17 @@ fn from_marketplace() -> Value {
     every_mode(),
 )]
 #[case::tags_of_aws(
-    json!({"since": [{"tag_by_aws": {"aws:cloudformation:stack-name": "shop"}}]}),
-    every_mode(),
+    json!({"aws_tags": {"aws:cloudformation:stack-name": "shop"}}),
+    json!([
+        {"mode": "clone", "announces": ["tags.aws:cloudformation:stack-name"]}, {"mode": "image"}, {"mode": "in_place"},
+        {"mode": "destructive", "announces": ["tags.aws:cloudformation:stack-name"]},
+    ]),
 )]
 #[case::in_an_auto_scaling_group(
-    json!({"since": [{"tag_by_aws": {"aws:autoscaling:groupName": "web"}}]}),
+    json!({"disks": of_one_gib(&["/dev/sdf"]), "aws_tags": {"aws:autoscaling:groupName": "web"}}),
     json!([
-        {"mode": "destructive", "refused": "mode"}, {"mode": "in_place", "refused": "mode"}, {"mode": "clone"},
+        {"mode": "destructive", "refused": "mode"}, {"mode": "in_place", "refused": "mode"},
+        {"mode": "clone", "announces": ["tags.aws:autoscaling:groupName"]},
         {"mode": "in_place", "volumes": {"devices": ["/dev/xvda"]}},
     ]),
 )]
@@ -1107,7 +1131,9 @@ fn refusing(action: &str, code: &str, nth: u64) -> Value {
 )]
 #[case::original_that_does_not_stop(
     refusing("StopInstances", "UnsupportedOperation", 1),
-    json!([{"mode": "in_place", "fails": "UnsupportedOperation"}, {"mode": "destructive", "fails": "UnsupportedOperation"}]),
+    json!([
+        {"mode": "in_place", "fails": "UnsupportedOperation"}, {"mode": "destructive", "fails": "UnsupportedOperation"},
+    ]),
 )]
 #[case::reply_to_a_launch_lost(
     at_fault(json!({"action": "RunInstances", "kind": "lose_reply", "times": 2})),

@@ -11,7 +11,7 @@ use asl_runner::Status;
 use holdfast_tests::account::{Account, Stack};
 use holdfast_tests::killer::{KillSwitch, Point};
 use holdfast_tests::restoring::{
-    Rich, World, back_up, digest, ends_in_order, execution_arn, plant_coded_image, start_rich,
+    Rich, World, back_up, digest, ends_in_order, execution_arn, forget, plant_coded_image, start_rich,
     start_rich_from, succeeded, volumes_of, write,
 };
 use holdfast_tests::workflow::{Bench, Repeat};
@@ -121,6 +121,7 @@ async fn restore_and_audit(stack: &Stack, mode: &str, switch: KillSwitch, repeat
     }
     assert_eq!(output["status"], "COMPLETED", "{mode}: {output:#}");
     check(&scene, mode, &output, &before).await;
+    forget(&account).await;
     (bench.calls_before("restore-instance"), switch.calls())
 }
 
@@ -284,7 +285,7 @@ async fn stop_and_audit(stack: &Stack, mode: &str, steps: usize) -> bool {
     bench.stop_after(steps);
     let execution = bench.restore(request(mode, &scene.rich), "restore").await;
     let output = succeeded(execution);
-    match output["status"].as_str().unwrap() {
+    let stopped = match output["status"].as_str().unwrap() {
         "ABORTED" => {
             assert_eq!(
                 World::of(&ec2).await,
@@ -299,7 +300,9 @@ async fn stop_and_audit(stack: &Stack, mode: &str, steps: usize) -> bool {
             false
         }
         other => panic!("{mode} stopped after {steps} steps: {other} {output:#}"),
-    }
+    };
+    forget(&account).await;
+    stopped
 }
 
 #[rstest]
@@ -359,6 +362,7 @@ async fn what_a_stopped_execution_leaves_is_taken_back_by_the_next(
             (_, "COMPLETED") => check(&scene, mode, &output, &before).await,
             (_, other) => panic!("{mode} after {transitions}: {other} {output:#}"),
         }
+        forget(&account).await;
     }
 }
 

@@ -9,7 +9,9 @@
 use asl_runner::Status;
 use holdfast_tests::account::{Account, Stack};
 use holdfast_tests::killer::KillSwitch;
-use holdfast_tests::restoring::{Rich, World, back_up, describe, ends_in_order, start_rich, succeeded};
+use holdfast_tests::restoring::{
+    Rich, World, back_up, describe, ends_in_order, execution_arn, start_rich, succeeded,
+};
 use holdfast_tests::workflow::{Bench, Repeat};
 use serde_json::{Value, json};
 
@@ -374,4 +376,65 @@ async fn one_broken_resource_does_not_stop_the_others() {
     let after = World::of(&account.ec2()).await;
     assert_eq!(after.leftovers, Vec::<String>::new());
     assert_eq!(after.instances.len(), 3 + good);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_two_restores_change_one_instance_at_once() {
+    let stack = Stack::from_environment();
+    let (account, rich) = scene(&stack).await;
+    let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
+    back_up(&mut bench).await;
+    let prepare = |mode: &str, name: &str, bench: &Bench<'_>| {
+        json!({
+            "action": "prepare", "input": {"plan_id": "nightly", "mode": mode},
+            "execution_id": execution_arn(&account, name), "started_at": bench.now(),
+        })
+    };
+    let first = prepare("in_place", "first", &bench);
+    let first = bench
+        .invoke("restore-instance", first)
+        .await
+        .expect("the first is prepared");
+    let second = prepare("destructive", "second", &bench);
+    let refused = bench
+        .invoke("restore-instance", second.clone())
+        .await
+        .unwrap_err();
+    let job = first["job_id"].as_str().unwrap();
+    assert!(
+        refused.cause.contains("resources: ") && refused.cause.contains(job),
+        "{}",
+        refused.cause
+    );
+    // A clone changes nothing of it.
+    let clone = prepare("clone", "clone", &bench);
+    bench
+        .invoke("restore-instance", clone)
+        .await
+        .expect("a clone is prepared");
+    let step = json!({"action": "step", "job_id": job, "wave": 0, "number": 0});
+    loop {
+        let stepped = bench
+            .invoke("restore-instance", step.clone())
+            .await
+            .expect("a step");
+        if stepped["finished"] == true {
+            break;
+        }
+        bench.wait_until(&stepped).await;
+    }
+    let close = json!({"action": "close", "execution_id": execution_arn(&account, "first")});
+    let closed = bench
+        .invoke("restore-instance", close)
+        .await
+        .expect("the first is closed");
+    assert_eq!(closed["status"], "COMPLETED", "{closed:#}");
+    bench
+        .invoke("restore-instance", second)
+        .await
+        .expect("the claim ended with its job");
+    assert_eq!(
+        describe(&account.ec2(), &rich.id).await.instance_id(),
+        Some(rich.id.as_str())
+    );
 }

@@ -127,7 +127,7 @@ impl RestoreInstance {
     /// Removes what was temporary, compares, and takes the restore's tag off what stays.
     pub(crate) async fn finish(&self, work: &mut Work) -> Result<Reached, Trouble> {
         if work.restore.blueprint.mode == Mode::Undo {
-            return Ok(Reached::Yes);
+            return self.own_again(work).await;
         }
         let stays = self.staying(work).await?;
         let mut left = tidy::find(work.ec2(), &work.tag).await?;
@@ -301,8 +301,13 @@ impl RestoreInstance {
             .collect();
         let resource = &work.restore.resource_id;
         let kept = candidate.map(|id| format!("{id}, proved good, is kept under addresses of its own"));
+        let states = interface::states(work.ec2(), &interfaces).await?;
+        let states: Vec<String> = states
+            .iter()
+            .map(|(id, state)| format!("{id} ({state})"))
+            .collect();
         let taken = last.map_or_else(
-            || format!("the interfaces {} are kept and free", interfaces.join(", ")),
+            || format!("of its interfaces there are {}", states.join(", ")),
             |id| format!("{id} has the interfaces and was not proved good"),
         );
         let words: Vec<String> = [format!("{why}. {resource} has been let go")]
@@ -359,7 +364,8 @@ async fn add_ending_volumes(work: &Work, left: &mut tidy::Leftovers) -> Result<(
         .filter(|id| !left.volumes.iter().any(|(known, _)| known == id))
         .collect();
     let found = volume::look(work.ec2(), &ending).await?;
-    left.volumes.extend(found.into_iter().filter(|(_, view)| view.attachment.is_none()));
+    left.volumes
+        .extend(found.into_iter().filter(|(_, view)| view.attachment.is_none()));
     Ok(())
 }
 

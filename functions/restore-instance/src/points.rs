@@ -53,6 +53,12 @@ impl RestoreInstance {
             };
             return Ok((source, self.own.clone()));
         };
+        if let Points::Vault(_) = &self.points {
+            return Err(Failure::permanent(format!(
+                "source: leave it out; this vault restores what lies in {}",
+                self.own
+            )));
+        }
         let place = Destination {
             account_id: source
                 .account_id
@@ -156,6 +162,14 @@ impl Source {
                 Ok(good.map(|point| point.recovery_point_id).collect())
             }
             Self::Vault(catalog) => {
+                let there = catalog.check().await;
+                there.map_err(|failure| match failure {
+                    Failure::Permanent { .. } => Failure::permanent(format!(
+                        "source.region: there is no vault of this account there: {}",
+                        failure.chain()
+                    )),
+                    other => other,
+                })?;
                 let retired = catalog.list_retirements(plan).await?;
                 let replicas = catalog.list_replicas(plan).await?.into_iter();
                 let standing = replicas.filter(|replica| !retired.contains(&replica.recovery_point_id));

@@ -213,6 +213,16 @@ impl RestoreInstance {
         execution_id: &str,
         now: Timestamp,
     ) -> Result<RestorePrepared, Failure> {
+        if matches!(draft.mode, Mode::Destructive | Mode::InPlace | Mode::Undo) {
+            for resource in draft.waves.iter().flatten() {
+                let claimed = self.catalog.claim_resource(resource, &draft.job_id, now);
+                if let Some(other) = claimed.await? {
+                    return Err(Failure::permanent(format!(
+                        "resources: {resource} is being restored by {other}; wait for that, or stop it"
+                    )));
+                }
+            }
+        }
         let mut sizes = Vec::with_capacity(draft.waves.len());
         for (wave, resources) in (0..).zip(&draft.waves) {
             for (number, resource) in (0..).zip(resources) {

@@ -8,7 +8,6 @@ use holdfast_aws::restoring::replace_root::{self, TaskState};
 use holdfast_aws::restoring::{instance, remove_tags, set_tags, set_tags_where_room, volume};
 use holdfast_core::configuration::Tags;
 use holdfast_core::ids::VolumeId;
-use holdfast_core::restoring::Mode;
 use holdfast_core::restoring::step::{Exchange, Standing, Step};
 use holdfast_core::restoring::tags::{RESTORE, UNDO_OF, UNDO_UNTIL};
 use std::collections::BTreeMap;
@@ -27,17 +26,19 @@ impl RestoreInstance {
             |exchange| exchange.after.as_ref(),
             &work.restore.made.volumes,
         )?;
-        let reached = self.stand(work, &wanted).await?;
-        if reached == Reached::Yes && work.restore.blueprint.mode == Mode::Undo {
-            // They are the instance's own again: nothing may take them for volumes whose time is over.
-            let back: Vec<String> = exchanges
-                .iter()
-                .filter_map(|exchange| exchange.after.as_ref()?.volume_id.as_ref())
-                .map(ToString::to_string)
-                .collect();
-            remove_tags(work.ec2(), &back, &[UNDO_OF, UNDO_UNTIL]).await?;
-        }
-        Ok(reached)
+        self.stand(work, &wanted).await
+    }
+
+    /// Takes the marks of kept volumes off those that an undo has put back: they are the instance's own again, and nothing
+    /// may take them for volumes whose time is over. It is done last: until then the undo may be taken back.
+    pub(crate) async fn own_again(&self, work: &Work) -> Result<Reached, Trouble> {
+        let back = work.restore.blueprint.exchanges.iter();
+        let back: Vec<String> = back
+            .filter_map(|exchange| exchange.after.as_ref()?.volume_id.as_ref())
+            .map(ToString::to_string)
+            .collect();
+        remove_tags(work.ec2(), &back, &[UNDO_OF, UNDO_UNTIL]).await?;
+        Ok(Reached::Yes)
     }
 
     /// Puts the volumes back that were there.
@@ -58,10 +59,8 @@ impl RestoreInstance {
             Reached::Yes => {}
             not_yet @ Reached::NotYet(_) => return Ok(not_yet),
         }
-        // An undo that is taken back leaves the volumes that it was to put on kept as they were.
-        if work.restore.blueprint.mode != Mode::Undo {
-            remove_tags(work.ec2(), &kept(&exchanges), &[UNDO_OF, UNDO_UNTIL]).await?;
-        }
+        // What stands there again is not kept for anything. What an undo was to put back stays kept as it was.
+        remove_tags(work.ec2(), &kept(&exchanges), &[UNDO_OF, UNDO_UNTIL]).await?;
         Ok(Reached::Yes)
     }
 

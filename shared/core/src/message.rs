@@ -446,6 +446,7 @@ pub struct SavedPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::restoring::message::{RestoreInstanceRequest, RestoreInstanceResponse};
     use rstest::rstest;
     use serde_json::json;
 
@@ -496,5 +497,11 @@ mod tests {
         same::<CloseJobRequest>(&fixture["CloseJobRequest"]);
         same::<CloseJobResponse>(&fixture["CloseJobResponse"]);
         same::<ManagePlanResponse>(&fixture["ManagePlanResponse"]);
+        for request in fixture["RestoreInstanceRequests"].as_array().unwrap() {
+            same::<RestoreInstanceRequest>(request);
+        }
+        for response in fixture["RestoreInstanceResponses"].as_array().unwrap() {
+            same::<RestoreInstanceResponse>(response);
+        }
     }
 }

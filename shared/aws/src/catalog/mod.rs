@@ -6,6 +6,7 @@
 //! | job | `JOB#<job>` | `JOB` |
 //! | restore job | `JOB#<job>` | `RESTORE` |
 //! | restore of a resource | `JOB#<job>` | `RESTORE#<wave>#<place>` |
+//! | claim on a resource | `RESOURCE#<instance>` | `CLAIM` |
 //! | execution | `EXECUTION#<arn>` | `EXECUTION` |
 //! | recovery point | `PLAN#<plan>` | `<recovery point>`, so newest first is one query backwards |
 //! | backup | `<recovery point>` | `BACKUP#<instance>` |

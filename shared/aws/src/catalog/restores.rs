@@ -4,14 +4,18 @@ use super::jobs::{EXECUTION, Execution, Opening, execution_pk, pk};
 use super::recovery_points::pk as point_pk;
 use super::{Catalog, item, key, parse, string, value, was_done};
 use crate::failure::Failure;
-use holdfast_core::ids::{JobId, PlanId, RecoveryPointId};
+use holdfast_core::ids::{InstanceId, JobId, PlanId, RecoveryPointId};
 use holdfast_core::job::Job;
+use holdfast_core::pacing::later;
 use holdfast_core::recovery_point::RecoveryPoint;
 use holdfast_core::restoring::record::{Restore, RestoreJob};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// The sort key of a restore job.
 const JOB: &str = "RESTORE";
+/// The sort key of a claim on a resource.
+const CLAIM: &str = "CLAIM";
 /// What the sort key of a resource's restore begins with.
 const RESTORES: &str = "RESTORE#";
 
@@ -19,7 +23,67 @@ fn sk(wave: u32, number: u32) -> String {
     format!("{RESTORES}{wave:04}#{number:04}")
 }
 
+/// Who is about to change a resource.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Claim {
+    job_id: JobId,
+    claimed_at: Timestamp,
+}
+
+/// How long a claim holds whose job is not there: the job is being opened.
+const OPENING: SignedDuration = SignedDuration::from_mins(15);
+
 impl Catalog {
+    /// Claims a resource for a job that is about to change it: no two do so at once. A claim ends with its job. Gives the
+    /// job that has it instead.
+    ///
+    /// # Errors
+    /// A call failed, or a record is not as it should be.
+    pub async fn claim_resource(
+        &self,
+        resource: &InstanceId,
+        job_id: &JobId,
+        now: Timestamp,
+    ) -> Result<Option<JobId>, Failure> {
+        let pk = format!("RESOURCE#{resource}");
+        let what = || format!("claiming {resource} for {job_id}");
+        let claim = Claim {
+            job_id: job_id.clone(),
+            claimed_at: now,
+        };
+        let put = || -> Result<_, Failure> {
+            let put = self.client.put_item().table_name(&self.table);
+            Ok(put.set_item(Some(item(&pk, CLAIM, &claim)?)))
+        };
+        let first = put()?
+            .condition_expression("attribute_not_exists(pk) OR job_id = :job")
+            .expression_attribute_values(":job", value("job_id", job_id)?);
+        if was_done(first.send().await, what)? {
+            return Ok(None);
+        }
+        let standing: Option<Claim> = self.read(&format!("the claim on {resource}"), &pk, CLAIM).await?;
+        let Some(standing) = standing else {
+            return Err(Failure::retryable(format!("{}: it vanished", what())));
+        };
+        let holds = match self.find_job(&standing.job_id).await? {
+            Some(job) => !job.status.is_terminal(),
+            None => now < later(standing.claimed_at, OPENING),
+        };
+        if holds {
+            return Ok(Some(standing.job_id));
+        }
+        let over = put()?
+            .condition_expression("job_id = :before")
+            .expression_attribute_values(":before", value("job_id", &standing.job_id)?);
+        if was_done(over.send().await, what)? {
+            return Ok(None);
+        }
+        Err(Failure::retryable(format!(
+            "{}: somebody else has just claimed it",
+            what()
+        )))
+    }
+
     /// Writes a restore job and the execution that carries it, all or nothing. Its restores are written before.
     ///
     /// # Errors
