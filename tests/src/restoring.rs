@@ -107,6 +107,46 @@ pub async fn start_rich_from(account: &Account, image: &str) -> Rich {
         .and_then(|subnet| subnet.subnet_id())
         .expect("zone a has a subnet")
         .to_owned();
+    let id = launch_rich(account, image, &subnet).await;
+    let view = describe(&ec2, &id).await;
+    let volumes: BTreeMap<String, String> = view
+        .block_device_mappings()
+        .iter()
+        .filter_map(|mapping| {
+            let volume = mapping.ebs()?.volume_id()?.to_owned();
+            Some((mapping.device_name()?.to_owned(), volume))
+        })
+        .collect();
+    dress_rich(account, &view, &volumes).await;
+    let allocation = ec2
+        .allocate_address()
+        .send()
+        .await
+        .expect("an address is allocated")
+        .allocation_id()
+        .expect("an address has an allocation")
+        .to_owned();
+    let primary = view
+        .network_interfaces()
+        .iter()
+        .find(|interface| interface.description() == Some("front"))
+        .expect("there is a primary interface");
+    ec2.associate_address()
+        .allocation_id(&allocation)
+        .network_interface_id(primary.network_interface_id().unwrap_or_default())
+        .send()
+        .await
+        .expect("the address is associated");
+    Rich {
+        address: primary.private_ip_address().expect("an address").to_owned(),
+        id,
+        volumes,
+        allocation,
+    }
+}
+
+/// Launches it into a subnet, and gives its id.
+async fn launch_rich(account: &Account, image: &str, subnet: &str) -> String {
     let ebs = |size: i32, kind: &str| {
         ec2types::EbsBlockDevice::builder()
             .volume_size(size)
@@ -121,13 +161,14 @@ pub async fn start_rich_from(account: &Account, image: &str) -> Rich {
     let interface = |index: i32, description: &str| {
         ec2types::InstanceNetworkInterfaceSpecification::builder()
             .device_index(index)
-            .subnet_id(&subnet)
+            .subnet_id(subnet)
             .description(description)
             .secondary_private_ip_address_count(1)
             .delete_on_termination(index == 0)
             .build()
     };
-    let started = ec2
+    let launch = account
+        .ec2()
         .run_instances()
         .image_id(image)
         .instance_type(ec2types::InstanceType::T3Micro)
@@ -187,24 +228,18 @@ pub async fn start_rich_from(account: &Account, image: &str) -> Rich {
         )
         .network_interfaces(interface(0, "front"))
         .network_interfaces(interface(1, "back"))
-        .tag_specifications(tagged(ec2types::ResourceType::Instance, "db"))
-        .send()
-        .await
-        .expect("the instance starts");
-    let id = started.instances()[0]
+        .tag_specifications(tagged(ec2types::ResourceType::Instance, "db"));
+    let started = launch.send().await.expect("the instance starts");
+    started.instances()[0]
         .instance_id()
         .expect("an instance has an id")
-        .to_owned();
-    let view = describe(&ec2, &id).await;
-    let volumes: BTreeMap<String, String> = view
-        .block_device_mappings()
-        .iter()
-        .filter_map(|mapping| {
-            let volume = mapping.ebs()?.volume_id()?.to_owned();
-            Some((mapping.device_name()?.to_owned(), volume))
-        })
-        .collect();
-    for (number, (device, volume)) in (0_u64..).zip(&volumes) {
+        .to_owned()
+}
+
+/// Gives its volumes bytes and tags of their own, and its interfaces tags and checks.
+async fn dress_rich(account: &Account, view: &ec2types::Instance, volumes: &BTreeMap<String, String>) {
+    let ec2 = account.ec2();
+    for (number, (device, volume)) in (0_u64..).zip(volumes) {
         ec2.create_tags()
             .resources(volume)
             .tags(tag("app", "shop"))
@@ -231,31 +266,6 @@ pub async fn start_rich_from(account: &Account, image: &str) -> Rich {
                 .await
                 .expect("the check is set");
         }
-    }
-    let allocation = ec2
-        .allocate_address()
-        .send()
-        .await
-        .expect("an address is allocated")
-        .allocation_id()
-        .expect("an address has an allocation")
-        .to_owned();
-    let primary = view
-        .network_interfaces()
-        .iter()
-        .find(|interface| interface.description() == Some("front"))
-        .expect("there is a primary interface");
-    ec2.associate_address()
-        .allocation_id(&allocation)
-        .network_interface_id(primary.network_interface_id().unwrap_or_default())
-        .send()
-        .await
-        .expect("the address is associated");
-    Rich {
-        address: primary.private_ip_address().expect("an address").to_owned(),
-        id,
-        volumes,
-        allocation,
     }
 }
 
@@ -354,21 +364,20 @@ impl World {
     /// EC2 does not answer.
     pub async fn of(ec2: &Client) -> Self {
         let mut world = Self::default();
-        let words = |tags: &[ec2types::Tag]| -> BTreeMap<String, String> {
-            tags.iter()
-                .map(|tag| {
-                    (
-                        tag.key().unwrap_or_default().to_owned(),
-                        tag.value().unwrap_or_default().to_owned(),
-                    )
-                })
-                .collect()
-        };
-        let mut note = |id: &str, tags: &BTreeMap<String, String>| {
-            if let Some(restore) = tags.get(RESTORE) {
-                world.leftovers.push(format!("{id} of {restore}"));
-            }
-        };
+        world.look_at_instances(ec2).await;
+        world.look_at_volumes(ec2).await;
+        world.look_at_interfaces(ec2).await;
+        world.look_at_images(ec2).await;
+        world
+    }
+
+    fn note(&mut self, id: &str, tags: &BTreeMap<String, String>) {
+        if let Some(restore) = tags.get(RESTORE) {
+            self.leftovers.push(format!("{id} of {restore}"));
+        }
+    }
+
+    async fn look_at_instances(&mut self, ec2: &Client) {
         let answer = ec2
             .describe_instances()
             .send()
@@ -388,52 +397,14 @@ impl World {
                 continue;
             }
             let tags = words(instance.tags());
-            note(&id, &tags);
-            let volumes: BTreeMap<_, _> = instance
-                .block_device_mappings()
-                .iter()
-                .filter_map(|mapping| {
-                    let ebs = mapping.ebs()?;
-                    Some((
-                        mapping.device_name()?.to_owned(),
-                        (ebs.volume_id()?.to_owned(), ebs.delete_on_termination()),
-                    ))
-                })
-                .collect();
-            let interfaces: BTreeMap<_, _> = instance
-                .network_interfaces()
-                .iter()
-                .filter_map(|interface| {
-                    let attachment = interface.attachment()?;
-                    let index = attachment.device_index()?;
-                    Some((
-                        index,
-                        (
-                            interface.network_interface_id()?.to_owned(),
-                            attachment.delete_on_termination(),
-                        ),
-                    ))
-                })
-                .collect();
-            let attribute = async |name: ec2types::InstanceAttributeName| {
-                ec2.describe_instance_attribute()
-                    .instance_id(&id)
-                    .attribute(name)
-                    .send()
-                    .await
-                    .expect("an attribute is described")
-            };
-            let termination = attribute(ec2types::InstanceAttributeName::DisableApiTermination).await;
-            let stop = attribute(ec2types::InstanceAttributeName::DisableApiStop).await;
-            let protections = (
-                termination
-                    .disable_api_termination()
-                    .and_then(|value| value.value()),
-                stop.disable_api_stop().and_then(|value| value.value()),
-            );
-            let line = format!("{state} {volumes:?} {interfaces:?} {protections:?} {tags:?}");
-            world.instances.insert(id, line);
+            self.note(&id, &tags);
+            let (devices, protections) = (devices_of(instance), protections_of(ec2, &id).await);
+            let line = format!("{state} {devices} {protections} {tags:?}");
+            self.instances.insert(id, line);
         }
+    }
+
+    async fn look_at_volumes(&mut self, ec2: &Client) {
         let answer = ec2
             .describe_volumes()
             .send()
@@ -442,15 +413,18 @@ impl World {
         for volume in answer.volumes() {
             let id = volume.volume_id().unwrap_or_default().to_owned();
             let tags = words(volume.tags());
-            note(&id, &tags);
+            self.note(&id, &tags);
             let state = volume.state().map_or("", |state| state.as_str());
             let at: Vec<_> = volume
                 .attachments()
                 .iter()
                 .map(|attachment| (attachment.instance_id(), attachment.device()))
                 .collect();
-            world.volumes.insert(id, format!("{state} {at:?} {tags:?}"));
+            self.volumes.insert(id, format!("{state} {at:?} {tags:?}"));
         }
+    }
+
+    async fn look_at_interfaces(&mut self, ec2: &Client) {
         let answer = ec2
             .describe_network_interfaces()
             .send()
@@ -459,7 +433,7 @@ impl World {
         for interface in answer.network_interfaces() {
             let id = interface.network_interface_id().unwrap_or_default().to_owned();
             let tags = words(interface.tag_set());
-            note(&id, &tags);
+            self.note(&id, &tags);
             let state = interface.status().map_or("", |state| state.as_str());
             let addresses: Vec<_> = interface
                 .private_ip_addresses()
@@ -475,8 +449,11 @@ impl World {
                 "{state} {addresses:?} {:?} {tags:?}",
                 interface.source_dest_check()
             );
-            world.interfaces.insert(id, line);
+            self.interfaces.insert(id, line);
         }
+    }
+
+    async fn look_at_images(&mut self, ec2: &Client) {
         let answer = ec2
             .describe_images()
             .owners("self")
@@ -486,8 +463,8 @@ impl World {
         for image in answer.images() {
             let id = image.image_id().unwrap_or_default().to_owned();
             let tags = words(image.tags());
-            note(&id, &tags);
-            world.images.insert(id, format!("{:?} {tags:?}", image.name()));
+            self.note(&id, &tags);
+            self.images.insert(id, format!("{:?} {tags:?}", image.name()));
         }
         let filter = ec2types::Filter::builder()
             .name("tag-key")
@@ -500,13 +477,76 @@ impl World {
             .send()
             .await;
         for snapshot in answer.expect("snapshots are described").snapshots() {
-            note(
+            self.note(
                 snapshot.snapshot_id().unwrap_or_default(),
                 &words(snapshot.tags()),
             );
         }
-        world
     }
+}
+
+fn words(tags: &[ec2types::Tag]) -> BTreeMap<String, String> {
+    tags.iter()
+        .map(|tag| {
+            (
+                tag.key().unwrap_or_default().to_owned(),
+                tag.value().unwrap_or_default().to_owned(),
+            )
+        })
+        .collect()
+}
+
+/// The volumes and interfaces of an instance with their flags.
+fn devices_of(instance: &ec2types::Instance) -> String {
+    let volumes: BTreeMap<_, _> = instance
+        .block_device_mappings()
+        .iter()
+        .filter_map(|mapping| {
+            let ebs = mapping.ebs()?;
+            Some((
+                mapping.device_name()?.to_owned(),
+                (ebs.volume_id()?.to_owned(), ebs.delete_on_termination()),
+            ))
+        })
+        .collect();
+    let interfaces: BTreeMap<_, _> = instance
+        .network_interfaces()
+        .iter()
+        .filter_map(|interface| {
+            let attachment = interface.attachment()?;
+            let index = attachment.device_index()?;
+            Some((
+                index,
+                (
+                    interface.network_interface_id()?.to_owned(),
+                    attachment.delete_on_termination(),
+                ),
+            ))
+        })
+        .collect();
+    format!("{volumes:?} {interfaces:?}")
+}
+
+/// Whether an instance is protected from being terminated, and from being stopped.
+async fn protections_of(ec2: &Client, id: &str) -> String {
+    let attribute = async |name: ec2types::InstanceAttributeName| {
+        ec2.describe_instance_attribute()
+            .instance_id(id)
+            .attribute(name)
+            .send()
+            .await
+            .expect("an attribute is described")
+    };
+    let termination = attribute(ec2types::InstanceAttributeName::DisableApiTermination).await;
+    let stop = attribute(ec2types::InstanceAttributeName::DisableApiStop).await;
+    let protections = (
+        termination
+            .disable_api_termination()
+            .and_then(ec2types::AttributeBooleanValue::value),
+        stop.disable_api_stop()
+            .and_then(ec2types::AttributeBooleanValue::value),
+    );
+    format!("{protections:?}")
 }
 
 /// The answer of a restore that came to its end well.

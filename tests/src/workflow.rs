@@ -32,7 +32,7 @@ pub enum Repeat {
 pub struct Bench<'a> {
     account: &'a Account,
     vaults: Vec<&'a Vault>,
-    functions: Functions,
+    functions: Box<Functions>,
     switch: KillSwitch,
     repeat: Repeat,
     /// Every task so far.
@@ -68,7 +68,7 @@ impl<'a> Bench<'a> {
         Self {
             account,
             vaults: Vec::new(),
-            functions: account.functions(&switch),
+            functions: Box::new(account.functions(&switch)),
             switch,
             repeat,
             tasks: Vec::new(),

@@ -1,10 +1,6 @@
 //! Restores of every mode, through the real state machine, on the simulator's clock.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use holdfast_tests::account::{Account, Stack};
 use holdfast_tests::killer::KillSwitch;

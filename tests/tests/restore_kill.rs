@@ -36,7 +36,7 @@ fn request(mode: &str, rich: &Rich) -> Value {
     let mut input = json!({"plan_id": "nightly", "mode": mode, "resources": [rich.id]});
     match mode {
         "non_destructive" => {
-            input["overrides"] = json!({"private_address": "automatic", "elastic_ips": "leave"})
+            input["overrides"] = json!({"private_address": "automatic", "elastic_ips": "leave"});
         }
         "root" => {
             input["mode"] = json!("in_place");
@@ -45,7 +45,7 @@ fn request(mode: &str, rich: &Rich) -> Value {
         "volumes" => {
             input["volumes"] = json!({"attach_to": rich.id, "attach_as": {
                 "/dev/sdf": "/dev/sdp", "/dev/sdk": "/dev/sdq", "/dev/xvda": "/dev/sdr",
-            }})
+            }});
         }
         "coded" => input["mode"] = json!("clone"),
         "image" | "coded_image" => {
@@ -208,11 +208,11 @@ async fn check(scene: &Scene, mode: &str, output: &Value, before: &World) {
 
 async fn kill_at_every_call(mode: &str, point: Point) {
     let stack = Stack::from_environment();
-    let (before, calls) = restore_and_audit(&stack, mode, KillSwitch::never(), Repeat::Once).await;
+    let (before, calls) = Box::pin(restore_and_audit(&stack, mode, KillSwitch::never(), Repeat::Once)).await;
     assert!(calls > before + 20, "{mode}: {before} calls, then {calls}");
     for at in before + 1..=calls {
         let switch = KillSwitch::new(at, point);
-        restore_and_audit(&stack, mode, switch.clone(), Repeat::Once).await;
+        Box::pin(restore_and_audit(&stack, mode, switch.clone(), Repeat::Once)).await;
         assert!(switch.has_killed(), "{mode}: nothing was killed at call {at}");
     }
     println!(

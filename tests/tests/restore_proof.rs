@@ -1,10 +1,6 @@
 //! Proof before cut-over, what becomes of a restore that fails, rehearsals, order, dry runs and refusals.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use asl_runner::Status;
 use holdfast_tests::account::{Account, Stack};
@@ -423,9 +419,9 @@ async fn no_two_restores_change_one_instance_at_once() {
         }
         bench.wait_until(&stepped).await;
     }
-    let close = json!({"action": "close", "execution_id": execution_arn(&account, "first")});
+    let ending = json!({"action": "close", "execution_id": execution_arn(&account, "first")});
     let closed = bench
-        .invoke("restore-instance", close)
+        .invoke("restore-instance", ending)
         .await
         .expect("the first is closed");
     assert_eq!(closed["status"], "COMPLETED", "{closed:#}");

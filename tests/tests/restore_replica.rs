@@ -1,10 +1,6 @@
 //! Restores from what lies in another region or account alone, and retention beside a restore.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use holdfast_core::ids::{PlanId, RecoveryPointId};
 use holdfast_tests::account::{Account, Stack};

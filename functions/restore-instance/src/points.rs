@@ -168,7 +168,7 @@ impl Source {
                         "source.region: there is no vault of this account there: {}",
                         failure.chain()
                     )),
-                    other => other,
+                    other @ Failure::Retryable { .. } => other,
                 })?;
                 let retired = catalog.list_retirements(plan).await?;
                 let replicas = catalog.list_replicas(plan).await?.into_iter();

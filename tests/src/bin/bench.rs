@@ -69,7 +69,7 @@ async fn main() {
         report.push_str(&copies(&stack).await);
     }
     if wants("restores") {
-        report.push_str(&restores(&stack).await);
+        report.push_str(&Box::pin(restores(&stack)).await);
     }
     #[expect(clippy::print_stdout, reason = "the report is what the command is for")]
     {
@@ -342,13 +342,13 @@ fn restore_requests() -> Vec<(&'static str, Value)> {
 
 /// Restores one instance in each mode, on virtual time, and ten together against ten one after the other.
 async fn restores(stack: &Stack) -> String {
-    let mut text = format!(
+    let mut text = String::from(
         "\n| restore of one instance with three volumes and two interfaces | EC2 calls | of them changing something | \
-         transitions | virtual seconds |\n|---|---:|---:|---:|---:|\n"
+         transitions | virtual seconds |\n|---|---:|---:|---:|---:|\n",
     );
     for (name, request) in restore_requests() {
         let (account, mut bench) = restorable(stack, true).await;
-        let before = calls(&account).await;
+        let before = calls(account).await;
         let began = bench.now();
         let mut input = json!({"plan_id": "nightly"});
         for (field, value) in request.as_object().into_iter().flatten() {
@@ -359,7 +359,7 @@ async fn restores(stack: &Stack) -> String {
             panic!("{name}: {:?}", execution.status);
         };
         assert_eq!(output["status"], "COMPLETED", "{name}: {output:#}");
-        let after = calls(&account).await;
+        let after = calls(account).await;
         let seconds = bench.now().duration_since(began).as_secs();
         let _ = writeln!(
             text,
@@ -369,8 +369,8 @@ async fn restores(stack: &Stack) -> String {
             execution.transitions
         );
     }
-    let together = ten(stack, true).await;
-    let in_turn = ten(stack, false).await;
+    let together = Box::pin(ten(stack, true)).await;
+    let in_turn = Box::pin(ten(stack, false)).await;
     let _ = writeln!(
         text,
         "\n| {TOGETHER} clones | EC2 calls per instance | virtual seconds |\n|---|---:|---:|\n\

@@ -124,16 +124,7 @@ pub async fn launch(ec2: &Client, order: &LaunchOrder<'_>) -> Result<InstanceId,
             .build();
         run = run.credit_specification(credits);
     }
-    if let Some(weighting) = target
-        .bandwidth_weighting
-        .as_deref()
-        .filter(|weighting| *weighting != "default")
-    {
-        let options = ec2types::InstanceNetworkPerformanceOptionsRequest::builder()
-            .bandwidth_weighting(ec2types::InstanceBandwidthWeighting::from(weighting))
-            .build();
-        run = run.network_performance_options(options);
-    }
+    run = run.set_network_performance_options(network_performance(target));
     for license in &target.licenses {
         let license = ec2types::LicenseConfigurationRequest::builder()
             .license_configuration_arn(license)
@@ -146,6 +137,19 @@ pub async fn launch(ec2: &Client, order: &LaunchOrder<'_>) -> Result<InstanceId,
         .first()
         .and_then(|instance| instance.instance_id());
     InstanceId::try_from(id.unwrap_or_default()).map_err(|error| refused(error.to_string()))
+}
+
+fn network_performance(
+    target: &InstanceConfiguration,
+) -> Option<ec2types::InstanceNetworkPerformanceOptionsRequest> {
+    let weighting = target.bandwidth_weighting.as_deref();
+    weighting
+        .filter(|weighting| *weighting != "default")
+        .map(|weighting| {
+            ec2types::InstanceNetworkPerformanceOptionsRequest::builder()
+                .bandwidth_weighting(ec2types::InstanceBandwidthWeighting::from(weighting))
+                .build()
+        })
 }
 
 fn placement(target: &InstanceConfiguration) -> ec2types::Placement {

@@ -43,6 +43,54 @@ pub fn decide_undo(
     let Some(original) = &around.original else {
         return refuse(format!("{resource} does not exist any more"));
     };
+    let (exchanges, mut problems) = mirror(done, original, around);
+    let facts = Original::of(original);
+    if facts.was_running {
+        problems.extend(stop_problems(done, original, &facts));
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let announced = if facts.was_running {
+        lost_by_a_stop(original).collect()
+    } else {
+        Vec::new()
+    };
+    Ok(Blueprint {
+        mode: Mode::Undo,
+        way: None,
+        way_in_words: None,
+        target: InstanceConfiguration::default(),
+        sets_cpu_options: false,
+        volumes: Vec::new(),
+        original: Some(facts),
+        exchanges,
+        attach: None,
+        target_groups: Vec::new(),
+        image_name: None,
+        proof: None,
+        on_failure: OnFailure::Remove,
+        undo_until: Some(until),
+        steps: vec![
+            Step::StopOriginal,
+            Step::SwapVolumes,
+            Step::StartOriginal,
+            Step::Finish,
+        ],
+        back: vec![Step::SwapBack, Step::ReturnOriginal],
+        cut_over: None,
+        deadline: crate::pacing::later(now, jiff::SignedDuration::from_hours(4)),
+        announced,
+    })
+}
+
+/// The restore's exchanges the other way round, and what keeps them from being made.
+fn mirror(
+    done: &Restore,
+    original: &InstanceConfiguration,
+    around: &Surroundings,
+) -> (Vec<Exchange>, Vec<Obstacle>) {
+    let (blueprint, resource) = (&done.blueprint, &done.resource_id);
     let mut problems = Vec::new();
     let mut exchanges = Vec::new();
     for exchange in &blueprint.exchanges {
@@ -85,44 +133,7 @@ pub fn decide_undo(
             after: exchange.before.clone(),
         });
     }
-    let facts = Original::of(original);
-    if facts.was_running {
-        problems.extend(stop_problems(done, original, &facts));
-    }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    let announced = if facts.was_running {
-        lost_by_a_stop(original).collect()
-    } else {
-        Vec::new()
-    };
-    Ok(Blueprint {
-        mode: Mode::Undo,
-        way: None,
-        way_in_words: None,
-        target: InstanceConfiguration::default(),
-        sets_cpu_options: false,
-        volumes: Vec::new(),
-        original: Some(facts),
-        exchanges,
-        attach: None,
-        target_groups: Vec::new(),
-        image_name: None,
-        proof: None,
-        on_failure: OnFailure::Remove,
-        undo_until: Some(until),
-        steps: vec![
-            Step::StopOriginal,
-            Step::SwapVolumes,
-            Step::StartOriginal,
-            Step::Finish,
-        ],
-        back: vec![Step::SwapBack, Step::ReturnOriginal],
-        cut_over: None,
-        deadline: crate::pacing::later(now, jiff::SignedDuration::from_hours(4)),
-        announced,
-    })
+    (exchanges, problems)
 }
 
 fn obstacle(problem: String) -> Obstacle {
