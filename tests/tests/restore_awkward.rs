@@ -644,8 +644,8 @@ fn every_mode() -> Value {
     json!({"disks": [{"device": "/dev/sdf", "gib": 4, "kind": "io2", "iops": 500}]}),
     json!([
         {"mode": "clone", "overrides": {"volumes": {"/dev/sdf": {"volume_type": "gp3", "size_gib": 6}}},
-            "follows": ["volumes./dev/sdf.throughput"],
-            "announces": ["volumes./dev/sdf.volume_type", "volumes./dev/sdf.size_gib", "volumes./dev/sdf.iops"]},
+            "announces": ["volumes./dev/sdf.volume_type", "volumes./dev/sdf.size_gib", "volumes./dev/sdf.iops",
+                "volumes./dev/sdf.throughput"]},
         {"mode": "clone", "overrides": {"volumes": {"/dev/sdf": {"size_gib": 2}}},
             "refused": "overrides.volumes./dev/sdf.size_gib"},
         {"mode": "clone", "overrides": {"volumes": {"/dev/xvda": {"volume_type": "io2"}}},
@@ -654,8 +654,7 @@ fn every_mode() -> Value {
             "refused": "overrides.volumes./dev/sdq"},
         {"mode": "volumes", "volumes": {"availability_zone": "us-east-1z"}, "refused": "volumes.availability_zone"},
         {"mode": "in_place", "overrides": {"volumes": {"/dev/sdf": {"volume_type": "gp3"}}},
-            "follows": ["volumes./dev/sdf.throughput"],
-            "announces": ["volumes./dev/sdf.volume_type", "volumes./dev/sdf.iops"]},
+            "announces": ["volumes./dev/sdf.volume_type", "volumes./dev/sdf.iops", "volumes./dev/sdf.throughput"]},
     ]),
 )]
 #[case::snapshots_gone(
@@ -827,7 +826,18 @@ async fn disks(#[case] description: Value, #[case] attempts: Value) {
 )]
 #[case::free_interface_with_other_groups_by_now(
     json!({"interfaces": [{"groups": ["front"], "stays": true}], "since": [{"change_groups": "back"}, "terminate"]}),
-    json!([{"mode": "non_destructive", "differs": ["interfaces.0.security_groups"], "takes_over": true}]),
+    json!([
+        {"mode": "non_destructive", "announces": ["interfaces.0.security_groups"], "takes_over": true},
+        {"mode": "destructive", "announces": ["interfaces.0.security_groups"], "takes_over": true},
+    ]),
+)]
+#[case::free_interface_whose_captured_group_is_deleted(
+    json!({"interfaces": [{"groups": ["front"], "stays": true}],
+        "since": [{"change_groups": "back"}, "terminate", {"delete_group": "front"}]}),
+    json!([
+        {"mode": "clone", "refused": "overrides.security_group_ids"},
+        {"mode": "non_destructive", "announces": ["interfaces.0.security_groups"], "takes_over": true},
+    ]),
 )]
 #[case::interface_attached_since(
     json!({"since": ["new_interface"]}),
@@ -1042,7 +1052,7 @@ fn from_marketplace() -> Value {
 #[case::image_name_taken(
     json!({"since": [{"take_name": "shop of tonight"}]}),
     json!([
-        {"mode": "image", "image": {"name": "shop of tonight"}, "fails": "image.name"},
+        {"mode": "image", "image": {"name": "shop of tonight"}, "refused": "image.name"},
         {"mode": "image", "image": {"name": "shop of tomorrow"}},
     ]),
 )]

@@ -28,6 +28,8 @@ impl RestoreInstance {
                     |failure| format!("no job was opened: {}", failure.in_words()),
                 ),
                 mode: None,
+                recovery_point_id: None,
+                moment: None,
                 restores: Vec::new(),
             });
         };
@@ -147,6 +149,8 @@ fn told(job: Job, restore: Option<&RestoreJob>, restores: &[Restore]) -> Restore
         status: job.status,
         message,
         mode: restore.map(|restore| restore.mode),
+        recovery_point_id: Some(job.recovery_point_id),
+        moment: restore.map(|restore| restore.moment),
         restores: ToldRestore::of_all(restores),
     }
 }

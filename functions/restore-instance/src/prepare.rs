@@ -410,6 +410,9 @@ pub(crate) fn questions(request: &RestoreRequest, held: &[Held]) -> Questions {
         if !request.mode.launches() && request.mode != Mode::Image {
             continue;
         }
+        questions
+            .image_names
+            .extend(request.image.iter().map(|image| image.name.clone()));
         questions.images.extend(captured.image_id.clone());
         questions.images.extend(overrides.image_id.clone());
         let key = overrides.key_name.clone().or_else(|| captured.key_name.clone());

@@ -6,6 +6,7 @@ use holdfast_aws::restoring::instance;
 use holdfast_aws::restoring::proof::{Verdict, ask_function, command, send_command, status_checks};
 use holdfast_core::ids::InstanceId;
 use holdfast_core::pacing::later;
+use holdfast_core::words::counted;
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -27,7 +28,8 @@ impl RestoreInstance {
             }
             Verdict::Bad(why) => Err(Trouble::Hopeless(format!("{id} is not good: {why}"))),
             Verdict::NotYet(why) if work.clock() >= deadline => Err(Trouble::Hopeless(format!(
-                "{id} was not proved good within {minutes} minutes: {why}"
+                "{id} was not proved good within {}: {why}",
+                counted(proof.deadline_minutes, "minute")
             ))),
             Verdict::NotYet(why) => Ok(Reached::NotYet(why)),
         }

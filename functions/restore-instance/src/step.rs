@@ -165,11 +165,8 @@ impl RestoreInstance {
             work.restore.turn_back("it was stopped", true, now);
             self.save(work).await?;
         }
-        if work.restore.status == RestoreStatus::Pending {
-            let now = work.clock();
-            work.restore.status = RestoreStatus::Running;
-            work.restore.since = now;
-        }
+        let now = work.clock();
+        work.restore.begin(now);
         loop {
             let now = work.clock();
             if work.restore.status.is_terminal() {
@@ -321,6 +318,7 @@ fn note_failure(work: &mut Work, failure: &ExecutionFailure) -> bool {
     } else {
         // Neither forward nor back: it ends where it stands, and says so.
         restore.failure.get_or_insert(why);
+        restore.is_stuck = true;
         restore
             .notes
             .push(format!("what it made carries the tag {}", tags::RESTORE));

@@ -226,68 +226,71 @@ impl Gathered {
         configuration.volumes.sort_by(|a, b| a.device.cmp(&b.device));
         let interfaces = self.interfaces.get(id).into_iter().flatten();
         configuration.interfaces = interfaces
-            .map(|interface| self.interface_configuration(interface))
+            .map(|interface| interface_configuration(interface, &self.addresses))
             .collect();
         configuration
             .interfaces
             .sort_by_key(|interface| (interface.network_card_index, interface.device_index));
         configuration
     }
+}
 
-    fn interface_configuration(&self, interface: &NetworkInterface) -> InterfaceConfiguration {
-        let attachment = interface.attachment();
-        InterfaceConfiguration {
-            network_interface_id: interface.network_interface_id().unwrap_or_default().to_owned(),
-            device_index: attachment.and_then(NetworkInterfaceAttachment::device_index),
-            network_card_index: attachment.and_then(NetworkInterfaceAttachment::network_card_index),
-            delete_on_termination: attachment.and_then(NetworkInterfaceAttachment::delete_on_termination),
-            interface_type: interface.interface_type().map(text),
-            description: owned(interface.description()),
-            mac_address: owned(interface.mac_address()),
-            subnet_id: owned(interface.subnet_id()),
-            vpc_id: owned(interface.vpc_id()),
-            source_dest_check: interface.source_dest_check(),
-            security_groups: interface
-                .groups()
-                .iter()
-                .filter_map(|group| owned(group.group_id()))
-                .collect(),
-            private_addresses: interface
-                .private_ip_addresses()
-                .iter()
-                .map(|private| {
-                    let public_ip = private
-                        .association()
-                        .and_then(|association| owned(association.public_ip()));
-                    let elastic = public_ip.as_ref().and_then(|ip| self.addresses.get(ip));
-                    PrivateAddress {
-                        address: private.private_ip_address().unwrap_or_default().to_owned(),
-                        primary: private.primary().unwrap_or(false),
-                        allocation_id: elastic.and_then(|address| owned(address.allocation_id())),
-                        elastic_ip_tags: elastic
-                            .map(|address| tags_from(address.tags()))
-                            .unwrap_or_default(),
-                        public_ip,
-                    }
-                })
-                .collect(),
-            ipv6_addresses: interface
-                .ipv6_addresses()
-                .iter()
-                .filter_map(|address| owned(address.ipv6_address()))
-                .collect(),
-            ipv4_prefixes: interface
-                .ipv4_prefixes()
-                .iter()
-                .filter_map(|p| owned(p.ipv4_prefix()))
-                .collect(),
-            ipv6_prefixes: interface
-                .ipv6_prefixes()
-                .iter()
-                .filter_map(|p| owned(p.ipv6_prefix()))
-                .collect(),
-            tags: tags_from(interface.tag_set()),
-        }
+/// An interface, with what is known of the elastic addresses by their public addresses.
+pub(crate) fn interface_configuration(
+    interface: &NetworkInterface,
+    addresses: &BTreeMap<String, Address>,
+) -> InterfaceConfiguration {
+    let attachment = interface.attachment();
+    InterfaceConfiguration {
+        network_interface_id: interface.network_interface_id().unwrap_or_default().to_owned(),
+        device_index: attachment.and_then(NetworkInterfaceAttachment::device_index),
+        network_card_index: attachment.and_then(NetworkInterfaceAttachment::network_card_index),
+        delete_on_termination: attachment.and_then(NetworkInterfaceAttachment::delete_on_termination),
+        interface_type: interface.interface_type().map(text),
+        description: owned(interface.description()),
+        mac_address: owned(interface.mac_address()),
+        subnet_id: owned(interface.subnet_id()),
+        vpc_id: owned(interface.vpc_id()),
+        source_dest_check: interface.source_dest_check(),
+        security_groups: interface
+            .groups()
+            .iter()
+            .filter_map(|group| owned(group.group_id()))
+            .collect(),
+        private_addresses: interface
+            .private_ip_addresses()
+            .iter()
+            .map(|private| {
+                let association = private.association();
+                let public_ip = association.and_then(|association| owned(association.public_ip()));
+                let elastic = public_ip.as_ref().and_then(|ip| addresses.get(ip));
+                PrivateAddress {
+                    address: private.private_ip_address().unwrap_or_default().to_owned(),
+                    primary: private.primary().unwrap_or(false),
+                    allocation_id: association.and_then(|association| owned(association.allocation_id())),
+                    elastic_ip_tags: elastic
+                        .map(|address| tags_from(address.tags()))
+                        .unwrap_or_default(),
+                    public_ip,
+                }
+            })
+            .collect(),
+        ipv6_addresses: interface
+            .ipv6_addresses()
+            .iter()
+            .filter_map(|address| owned(address.ipv6_address()))
+            .collect(),
+        ipv4_prefixes: interface
+            .ipv4_prefixes()
+            .iter()
+            .filter_map(|p| owned(p.ipv4_prefix()))
+            .collect(),
+        ipv6_prefixes: interface
+            .ipv6_prefixes()
+            .iter()
+            .filter_map(|p| owned(p.ipv6_prefix()))
+            .collect(),
+        tags: tags_from(interface.tag_set()),
     }
 }
 

@@ -27,3 +27,4 @@ pub mod selection;
 pub mod tags;
 pub mod vault;
 pub mod volumes;
+pub mod words;

@@ -1,7 +1,7 @@
 //! Reading what a restore finds around it: a few listings for all resources of a job together.
 
 use super::{PAGE, VALUES, filter, target_group, volume};
-use crate::configuration::{Captured, capture_configurations};
+use crate::configuration::{Captured, capture_configurations, interface_configuration};
 use crate::copies::describe_by_ids;
 use crate::failure::{Failure, class_of, reason_of};
 use crate::snapshots::Refusal;
@@ -12,7 +12,7 @@ use holdfast_core::configuration::InstanceConfiguration;
 use holdfast_core::failure::ErrorClass;
 use holdfast_core::ids::{InstanceId, SnapshotId, VolumeId};
 use holdfast_core::restoring::surroundings::{
-    Holder, ImageFacts, SnapshotFacts, Subnet, Surroundings, TypeFacts,
+    Holder, ImageFacts, InterfaceFacts, SnapshotFacts, Subnet, Surroundings, TypeFacts,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,6 +64,8 @@ pub struct Questions {
     pub elastic_ips: BTreeSet<String>,
     /// Images.
     pub images: BTreeSet<String>,
+    /// Names of images of this account.
+    pub image_names: BTreeSet<String>,
     /// Snapshots.
     pub snapshots: BTreeSet<SnapshotId>,
     /// Keys beside those of the snapshots.
@@ -111,9 +113,10 @@ pub async fn survey(clients: &Clients, questions: &Questions) -> Result<Survey, 
         describe_key_pairs(ec2, &questions.key_pairs),
         describe_interfaces(ec2, &questions.interfaces, &questions.addresses),
     )?;
-    let (elastic_ips, images, snapshots, instance_types, zones, shared) = tokio::try_join!(
+    let (elastic_ips, images, image_names, snapshots, instance_types, zones, shared) = tokio::try_join!(
         describe_addresses(ec2, &questions.elastic_ips),
         describe_images(ec2, &questions.images),
+        describe_image_names(ec2, &questions.image_names),
         describe_snapshots(ec2, &questions.snapshots),
         describe_types(ec2, &questions.instance_types),
         describe_zones(ec2),
@@ -139,6 +142,7 @@ pub async fn survey(clients: &Clients, questions: &Questions) -> Result<Survey, 
             interfaces,
             elastic_ips,
             images,
+            image_names,
             snapshots,
             unusable_keys,
             key_arns,
@@ -271,7 +275,10 @@ async fn describe_key_pairs(ec2: &Client, names: &BTreeSet<String>) -> Result<BT
     Ok(found)
 }
 
-type Interfaces = (BTreeMap<String, Holder>, BTreeMap<(String, String), Holder>);
+type Interfaces = (
+    BTreeMap<String, InterfaceFacts>,
+    BTreeMap<(String, String), Holder>,
+);
 
 /// Interfaces by their ids, and who has which address.
 async fn describe_interfaces(
@@ -302,7 +309,7 @@ async fn describe_interfaces(
                     .and_then(|instance| InstanceId::try_from(instance).ok());
                 let holder = Holder {
                     interface_id: Some(id.to_owned()),
-                    instance_id: instance,
+                    instance_id: instance.clone(),
                 };
                 let subnet = interface.subnet_id().unwrap_or_default();
                 for private in interface.private_ip_addresses() {
@@ -311,7 +318,12 @@ async fn describe_interfaces(
                         found.1.insert(place, holder.clone());
                     }
                 }
-                found.0.insert(id.to_owned(), holder);
+                let facts = InterfaceFacts {
+                    is_free: interface.attachment().is_none(),
+                    instance_id: instance,
+                    now: interface_configuration(interface, &BTreeMap::new()),
+                };
+                found.0.insert(id.to_owned(), facts);
             }
         }
     }
@@ -363,6 +375,23 @@ async fn describe_images(
                 .iter()
                 .filter_map(|image| Some((image.image_id()?.to_owned(), facts(image)))),
         );
+    }
+    Ok(found)
+}
+
+/// Those of the names that an image of this account has, whatever its state.
+async fn describe_image_names(ec2: &Client, names: &BTreeSet<String>) -> Result<BTreeSet<String>, Failure> {
+    let mut found = BTreeSet::new();
+    for names in chunks(names) {
+        let answer = ec2
+            .describe_images()
+            .owners("self")
+            .filters(filter("name", names))
+            .send()
+            .await
+            .map_err(|error| Failure::call("listing the images by their names", error))?;
+        let images = answer.images().iter();
+        found.extend(images.filter_map(|image| image.name().map(str::to_owned)));
     }
     Ok(found)
 }

@@ -6,48 +6,55 @@ use super::network::{index_of, is_primary};
 use super::overrides::AUTOMATIC;
 use super::target::free_addresses;
 use crate::configuration::InterfaceConfiguration;
+use crate::ids::InstanceId;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 impl Deciding<'_> {
     pub(super) fn addresses_of(&mut self, interfaces: &mut [InterfaceConfiguration]) {
         let exact = self.keeps_addresses();
-        let original = self.around.original.is_some() && !self.held.is_replica;
         for interface in interfaces.iter_mut() {
-            let root = format!("interfaces.{}", index_of(interface));
             if !exact {
                 let why = match self.mode {
+                    Mode::NonDestructive if self.overrides.private_address.is_none() => {
+                        "another subnet was asked for"
+                    }
                     Mode::NonDestructive => "another address was asked for",
                     _ => "the new instance has addresses of its own",
                 };
                 free_addresses(interface);
-                self.because(root, why);
+                let root = format!("interfaces.{}", index_of(interface));
+                let fields = [
+                    "private_addresses",
+                    "elastic_ips",
+                    "ipv6_addresses",
+                    "ipv4_prefixes",
+                    "ipv6_prefixes",
+                ];
+                for field in fields {
+                    self.because(format!("{root}.{field}"), why);
+                }
                 continue;
             }
-            // The captured interface itself, where it is still there and free, or falls free.
-            let falls_free = self.mode == Mode::Destructive && original;
-            // One that is there keeps its groups: with others asked for, a new one is made.
-            let may_be_taken = self.overrides.security_group_ids.is_empty();
-            match self.around.interfaces.get(&interface.network_interface_id) {
-                Some(holder)
-                    if holder.instance_id.is_none() && may_be_taken
-                        || falls_free && holder.instance_id.as_ref() == Some(self.resource) =>
-                {
-                    continue;
-                }
-                Some(holder) if self.mode == Mode::Destructive => {
-                    let problem = format!(
-                        "interface {} is attached to {}",
-                        interface.network_interface_id,
-                        holder.in_words()
-                    );
-                    self.block(
-                        "mode",
-                        problem,
-                        ["non_destructive, with overrides.private_address"],
-                    );
-                }
-                _ => {}
+            if self.comes_over(&interface.network_interface_id).is_some() {
+                continue;
+            }
+            if let Some(standing) = self.around.interfaces.get(&interface.network_interface_id)
+                && self.mode == Mode::Destructive
+            {
+                let holder = standing
+                    .instance_id
+                    .as_ref()
+                    .map_or("something else than an instance", InstanceId::as_str);
+                let problem = format!(
+                    "interface {} is attached to {holder}",
+                    interface.network_interface_id
+                );
+                self.block(
+                    "mode",
+                    problem,
+                    ["non_destructive, with overrides.private_address"],
+                );
             }
             interface.network_interface_id.clear();
             self.check_addresses(interface);
@@ -67,6 +74,21 @@ impl Deciding<'_> {
         matches!(self.mode, Mode::NonDestructive | Mode::Destructive)
             && self.overrides.private_address.is_none()
             && self.overrides.subnet_id.is_none()
+    }
+
+    /// A captured interface itself as it is now, where the new instance gets it: it is there, and free or falls free.
+    pub(super) fn comes_over(&self, id: &str) -> Option<&InterfaceConfiguration> {
+        let replaced = self.replaced().and_then(|original| {
+            let mut interfaces = original.interfaces.iter();
+            interfaces.find(|now| now.network_interface_id == id)
+        });
+        // One that is there keeps its groups: with others asked for, a new one is made.
+        let may_be_taken = self.keeps_addresses() && self.overrides.security_group_ids.is_empty();
+        let free = || {
+            let standing = self.around.interfaces.get(id)?;
+            (may_be_taken && standing.is_free).then_some(&standing.now)
+        };
+        replaced.or_else(free)
     }
 
     /// Refuses addresses that others have.

@@ -23,23 +23,42 @@ pub(super) fn announce(deciding: &Deciding<'_>, target: &InstanceConfiguration) 
             announced.push(Difference::announced(field, captured, restored, why));
         }
     }
-    for volume in &deciding.captured.volumes {
-        let restored = target
-            .volumes
-            .iter()
-            .find(|restored| restored.volume_id == volume.volume_id);
-        let shared = volume.multi_attach_enabled == Some(true);
-        if shared && restored.is_some_and(|restored| restored.multi_attach_enabled == Some(false)) {
-            announced.push(Difference::announced(
-                format!("volumes.{}.multi_attach_enabled", volume.device),
-                "true",
-                "false",
-                "one instance is restored, and its volumes are its own",
-            ));
+    for captured in &deciding.captured.volumes {
+        let mut volumes = target.volumes.iter();
+        if let Some(restored) = volumes.find(|restored| restored.volume_id == captured.volume_id) {
+            announced.extend(of_new_kind(captured, restored));
         }
     }
     announced.extend(deciding.further.iter().cloned());
     announced
+}
+
+/// What a volume gets that it had no value for when it was captured.
+fn of_new_kind<'a>(
+    captured: &'a VolumeConfiguration,
+    restored: &'a VolumeConfiguration,
+) -> impl Iterator<Item = Difference> + 'a {
+    let field = |name: &str| format!("volumes.{}.{name}", captured.device);
+    let alone = captured.multi_attach_enabled == Some(true) && restored.multi_attach_enabled == Some(false);
+    let alone = alone.then(|| {
+        let why = "one instance is restored, and its volumes are its own";
+        Difference::announced(field("multi_attach_enabled"), "true", "false", why)
+    });
+    let numbers = [
+        ("iops", captured.iops, restored.iops),
+        ("throughput", captured.throughput, restored.throughput),
+    ];
+    let numbers = numbers.into_iter().filter_map(move |(name, before, after)| {
+        let after = after.filter(|_| before.is_none())?;
+        let why = "the volume's type was asked for";
+        Some(Difference::announced(
+            field(name),
+            "nothing",
+            after.to_string(),
+            why,
+        ))
+    });
+    alone.into_iter().chain(numbers)
 }
 
 /// Whether `field` is `root` or below it. `volumes./dev/sdf` is not the root of `volumes./dev/sdf1`.

@@ -6,41 +6,43 @@ use super::network::index_of;
 use super::obstacles::Obstacle;
 use super::overrides::ElasticIps;
 use super::surroundings::Holder;
-use crate::configuration::InterfaceConfiguration;
+use crate::configuration::{InterfaceConfiguration, PrivateAddress, Tags};
+use std::collections::BTreeSet;
 
 impl Deciding<'_> {
     pub(super) fn elastic_ips_of(&mut self, interfaces: &mut [InterfaceConfiguration]) {
-        let beside = matches!(self.mode, Mode::Clone | Mode::Rehearsal | Mode::Image);
-        let choice = self.overrides.elastic_ips.or(beside.then_some(ElasticIps::Leave));
+        let choice = self.elastic_choice();
+        // They come over with their interfaces, also where those got them after the backup.
+        let standing: BTreeSet<String> = interfaces
+            .iter()
+            .filter_map(|interface| self.comes_over(&interface.network_interface_id))
+            .flat_map(|now| &now.private_addresses)
+            .filter_map(|private| private.allocation_id.clone())
+            .collect();
         for interface in interfaces.iter_mut() {
             let root = format!("interfaces.{}.elastic_ips", index_of(interface));
+            let comes_over = self.comes_over(&interface.network_interface_id).is_some();
             for private in &mut interface.private_addresses {
                 let Some(allocation) = private.allocation_id.clone() else {
                     continue;
                 };
                 let public = private.public_ip.clone().unwrap_or_else(|| allocation.clone());
                 if choice == Some(ElasticIps::Leave) {
-                    // A public address that AWS lends takes its place, where it can.
-                    private.allocation_id = None;
-                    self.reasons
-                        .insert(root.clone(), "elastic addresses stay where they are".to_owned());
+                    if !comes_over {
+                        // A public address that AWS lends takes its place, where it can.
+                        private.allocation_id = None;
+                        self.because(root.clone(), "elastic addresses stay where they are");
+                    }
+                    continue;
+                }
+                if standing.contains(&allocation) {
                     continue;
                 }
                 let ours = |holder: &Holder| {
                     holder.is_nobody()
                         || self.mode == Mode::Destructive
                             && holder.instance_id.as_ref() == Some(self.resource)
-                        || (!interface.network_interface_id.is_empty()
-                            && holder.interface_id.as_ref() == Some(&interface.network_interface_id))
                 };
-                let standing = self.replaced().is_some_and(|original| {
-                    let mut addresses = original.interfaces.iter().flat_map(|now| &now.private_addresses);
-                    addresses.any(|now| now.allocation_id.as_ref() == Some(&allocation))
-                });
-                if standing {
-                    // It comes over with the interface, also where the original got it after the backup.
-                    continue;
-                }
                 let obstacle = match self.around.elastic_ips.get(&allocation) {
                     None => Some((
                         format!("the elastic address {public} ({allocation}) is not there"),
@@ -59,4 +61,35 @@ impl Deciding<'_> {
             }
         }
     }
+
+    /// The captured elastic addresses that go back to the private addresses they were on, by their allocations.
+    pub(super) fn elastic_ips_going_back(&self, interfaces: &[InterfaceConfiguration]) -> BTreeSet<String> {
+        let mut going_back = BTreeSet::new();
+        if self.elastic_choice() == Some(ElasticIps::Leave) {
+            return going_back;
+        }
+        for interface in interfaces {
+            let now = self.comes_over(&interface.network_interface_id);
+            let is_there = |captured: &&PrivateAddress| {
+                let there = |now: &PrivateAddress| now.address == captured.address;
+                now.is_none_or(|now| now.private_addresses.iter().any(there))
+            };
+            let addresses = interface.private_addresses.iter().filter(is_there);
+            going_back.extend(addresses.filter_map(|private| private.allocation_id.clone()));
+        }
+        going_back
+    }
+
+    /// What becomes of elastic addresses, where it was asked for or follows from the mode.
+    fn elastic_choice(&self) -> Option<ElasticIps> {
+        let beside = matches!(self.mode, Mode::Clone | Mode::Rehearsal | Mode::Image);
+        self.overrides.elastic_ips.or(beside.then_some(ElasticIps::Leave))
+    }
+}
+
+/// Takes the public address from a private one.
+pub(super) fn give_up_public(private: &mut PrivateAddress) {
+    private.public_ip = None;
+    private.allocation_id = None;
+    private.elastic_ip_tags = Tags::new();
 }

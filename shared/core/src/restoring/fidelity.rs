@@ -203,11 +203,7 @@ fn compare_addresses(
     match (texts_wanted.first(), texts_found.first()) {
         // The same addresses with another one as the primary are not the same.
         (Some(first), Some(other)) if !first.is_empty() && first != other => {
-            differences.push(difference(
-                &field,
-                &texts_wanted.join(", "),
-                &texts_found.join(", "),
-            ));
+            differences.push(difference(&field, &listed(&texts_wanted), &listed(&texts_found)));
         }
         _ => compare_lists(&field, &texts_wanted, &texts_found, differences),
     }

@@ -5,6 +5,7 @@ use super::blueprint::{Blueprint, Original, standing};
 use super::deciding::Deciding;
 use super::step::{Exchange, Standing, Step};
 use super::stopping::{refuse_group, refuse_spot};
+use super::tags::RESTORED_FROM;
 use super::target::VolumeOrder;
 use crate::configuration::{InstanceConfiguration, VolumeConfiguration};
 
@@ -130,10 +131,7 @@ fn exchanges(
         }
         exchanges.push(Exchange {
             device: volume.device.clone(),
-            is_foreign: before.is_some_and(|before| {
-                let mut known = deciding.captured.volumes.iter();
-                !known.any(|known| known.volume_id == before.volume_id)
-            }),
+            is_foreign: before.is_some_and(|before| is_foreign(deciding, before)),
             before: before.map(standing),
             after: Some(Standing {
                 volume_id: None,
@@ -187,12 +185,29 @@ fn check_displaced(
                 format!("{id}, captured at {then}, stands at {now}, and would be taken off for good");
             deciding.block("volumes.devices", problem, [format!("{then} and {now} together")]);
         }
+        None if is_foreign(deciding, before) => {
+            tell_stranger(deciding, before, "it is taken off and kept, and never deleted");
+        }
         None => tell_stranger(
             deciding,
             before,
             "it is kept until the restore can no longer be undone, then deleted",
         ),
     }
+}
+
+/// Whether a volume is somebody else's: the backup does not know it, and no earlier restore of this instance made it.
+fn is_foreign(deciding: &Deciding<'_>, volume: &VolumeConfiguration) -> bool {
+    let known = deciding
+        .captured
+        .volumes
+        .iter()
+        .any(|known| known.volume_id == volume.volume_id);
+    let origin = volume
+        .tags
+        .get(RESTORED_FROM)
+        .and_then(|origin| origin.split_once('/'));
+    !known && origin.is_none_or(|(_, resource)| resource != deciding.resource.as_str())
 }
 
 /// The volumes of the instance when the exchanges are done.

@@ -11,6 +11,14 @@ use crate::configuration::InstanceConfiguration;
 
 /// A machine image: of the snapshots where nothing is billed for; else of an instance that carries the billing.
 pub(super) fn decide_image(deciding: &mut Deciding<'_>, overrides: &Overrides, blueprint: &mut Blueprint) {
+    if let Some(name) = blueprint
+        .image_name
+        .as_ref()
+        .filter(|name| deciding.around.image_names.contains(*name))
+    {
+        let problem = format!("there is an image of the name {name} already");
+        deciding.block("image.name", problem, ["another name"]);
+    }
     let way = match decide_boot_way(
         Mode::Image,
         deciding.held,

@@ -146,6 +146,12 @@ pub struct RestoreTold {
     /// What it gives back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    /// The recovery point; for an undo that of the restore which it undoes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_point_id: Option<RecoveryPointId>,
+    /// The moment that it stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moment: Option<Timestamp>,
     /// Each resource; at most 50.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restores: Vec<ToldRestore>,
@@ -161,7 +167,7 @@ pub struct ToldRestore {
     /// The image it was launched from, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub way: Option<String>,
-    /// The instance that was made, or was restored in place.
+    /// The instance that was made, or was restored in place. What was made and removed again is not named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<InstanceId>,
     /// The volumes that were made, by the device they were captured at.
@@ -200,16 +206,18 @@ impl ToldRestore {
         let blueprint = &restore.blueprint;
         let made = &restore.made;
         let own = matches!(blueprint.mode, Mode::InPlace | Mode::Undo).then(|| restore.resource_id.clone());
+        let has_made = restore.has_made();
+        let instance = made.instances.get(&Part::Final).filter(|_| has_made);
         let few = |differences: &[Difference]| differences.iter().take(TOLD_DIFFERENCES).cloned().collect();
         Self {
             resource_id: restore.resource_id.clone(),
             status: restore.status,
             way: blueprint.way_in_words.clone(),
-            instance_id: made.instances.get(&Part::Final).cloned().or(own),
-            volumes: made.volumes.clone(),
-            image_id: made.machine_image_id.clone(),
+            instance_id: instance.cloned().or(own),
+            volumes: made.volumes.clone().into_iter().filter(|_| has_made).collect(),
+            image_id: made.machine_image_id.clone().filter(|_| has_made),
             seconds: restore.seconds(),
-            undo_until: blueprint.undo_until,
+            undo_until: blueprint.undo_until.filter(|_| has_made),
             failure: restore.failure.clone(),
             notes: restore.notes.clone(),
             announced: few(&blueprint.announced),

@@ -2,9 +2,9 @@
 
 use super::Mode;
 use super::deciding::Deciding;
+use super::elastic::give_up_public;
 use super::overrides::Interfaces;
-use crate::configuration::{InstanceConfiguration, InterfaceConfiguration};
-use std::collections::BTreeMap;
+use crate::configuration::{InstanceConfiguration, InterfaceConfiguration, PrivateAddress};
 
 impl Deciding<'_> {
     pub(super) fn set_interfaces(&mut self, target: &mut InstanceConfiguration) {
@@ -114,10 +114,10 @@ impl Deciding<'_> {
                 Some(_) => {}
             }
             if interface.subnet_id.as_ref() != Some(&id) {
-                self.because(
-                    format!("interfaces.{}.vpc_id", index_of(interface)),
-                    "the subnet was asked for",
-                );
+                for field in ["subnet_id", "vpc_id"] {
+                    let field = format!("interfaces.{}.{field}", index_of(interface));
+                    self.because(field, "the subnet was asked for");
+                }
             }
             interface.subnet_id = Some(id);
             interface.vpc_id = Some(subnet.vpc_id);
@@ -125,42 +125,30 @@ impl Deciding<'_> {
         zone
     }
 
-    /// Takes the original's interfaces as they are by now. What has changed on them since the backup stays as it is:
+    /// Takes interfaces that come over as they are by now. What has changed on them since the backup stays as it is:
     /// others may count on it, and the captured group or address may long be gone.
     fn take_over(&mut self, interfaces: &mut [InterfaceConfiguration]) {
+        let going_back = self.elastic_ips_going_back(interfaces);
         for interface in interfaces.iter_mut() {
-            let id = &interface.network_interface_id;
-            let now = self.replaced().and_then(|original| {
-                original
-                    .interfaces
-                    .iter()
-                    .find(|now| now.network_interface_id == *id)
-            });
-            let Some(now) = now.cloned() else {
+            let Some(now) = self.comes_over(&interface.network_interface_id).cloned() else {
                 continue;
             };
             let captured = interface.clone();
-            // A captured elastic address goes back to the private address that it was on.
-            let goes_back: BTreeMap<&str, &String> = captured
-                .private_addresses
-                .iter()
-                .filter(|private| {
-                    now.private_addresses
-                        .iter()
-                        .any(|now| now.address == private.address)
-                })
-                .filter_map(|private| Some((private.address.as_str(), private.allocation_id.as_ref()?)))
-                .collect();
-            let stays = |allocation: &String| !goes_back.values().any(|other| *other == allocation);
-            interface.private_addresses = now.private_addresses.clone();
-            for private in &mut interface.private_addresses {
-                let stays = private.allocation_id.take().filter(stays);
-                private.allocation_id = goes_back
-                    .get(private.address.as_str())
-                    .copied()
-                    .cloned()
-                    .or(stays);
+            let mut private_addresses = now.private_addresses;
+            for private in &mut private_addresses {
+                let mut before = captured.private_addresses.iter();
+                let before = before.find(|before| before.address == private.address);
+                let goes_back = |private: &PrivateAddress| {
+                    let allocation = private.allocation_id.as_ref();
+                    allocation.is_some_and(|allocation| going_back.contains(allocation))
+                };
+                if let Some(before) = before.filter(|before| goes_back(before)) {
+                    *private = before.clone();
+                } else if goes_back(private) {
+                    give_up_public(private);
+                }
             }
+            interface.private_addresses = private_addresses;
             interface.security_groups = now.security_groups;
             interface.description = now.description;
             interface.ipv6_addresses = now.ipv6_addresses;
@@ -181,12 +169,7 @@ impl Deciding<'_> {
         let field = "overrides.security_group_ids";
         let mut told = Vec::new();
         for interface in interfaces.iter_mut() {
-            let id = &interface.network_interface_id;
-            let mut standing = self
-                .replaced()
-                .into_iter()
-                .flat_map(|original| &original.interfaces);
-            if standing.any(|now| now.network_interface_id == *id) {
+            if self.comes_over(&interface.network_interface_id).is_some() {
                 // It comes over with groups that are there: they are in use.
                 continue;
             }

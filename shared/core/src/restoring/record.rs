@@ -8,6 +8,7 @@ use super::{Mode, request::OnFailure};
 use crate::ids::{InstanceId, JobId, PlanId, RecoveryPointId, VolumeId};
 use crate::job::JobStatus;
 use crate::replica::Destination;
+use crate::words::counted;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,6 +90,9 @@ pub struct Restore {
     pub next: usize,
     /// Since when that step is tried.
     pub since: Timestamp,
+    /// When its first step was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun_at: Option<Timestamp>,
     /// Whether the original was let go, or is about to be: there is no way back from there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_cut_over: bool,
@@ -183,6 +187,7 @@ impl Restore {
             blueprint,
             next: 0,
             since: now,
+            begun_at: None,
             has_cut_over: false,
             made: Made::default(),
             done: Vec::new(),
@@ -193,6 +198,15 @@ impl Restore {
             notes: Vec::new(),
             ended_at: None,
             revision: 0,
+        }
+    }
+
+    /// Begins it, unless that was done.
+    pub fn begin(&mut self, now: Timestamp) {
+        if self.status == RestoreStatus::Pending {
+            self.status = RestoreStatus::Running;
+            self.since = now;
+            self.begun_at = Some(now);
         }
     }
 
@@ -249,6 +263,14 @@ impl Restore {
         self.blueprint.on_failure == OnFailure::Leave && !self.is_abort
     }
 
+    /// Whether what it made is there, or may be: after an end without success it was removed, but for what could not be,
+    /// and what was to stay.
+    #[must_use]
+    pub fn has_made(&self) -> bool {
+        let is_taken_back = matches!(self.status, RestoreStatus::Failed | RestoreStatus::Aborted);
+        !is_taken_back || self.has_cut_over || self.is_stuck || self.leaves_made()
+    }
+
     /// Ends it with what it has come to.
     pub fn end(&mut self, now: Timestamp) {
         self.ended_at = Some(now);
@@ -269,9 +291,9 @@ impl Restore {
             RestoreStatus::Running | RestoreStatus::Returning => format!("{resource}: at work"),
             RestoreStatus::Completed => format!("{resource}: {}", self.result()),
             RestoreStatus::Partial => format!(
-                "{resource}: {}, with {} differences that nobody asked for, the first: {}",
+                "{resource}: {}, with {} that nobody asked for, the first: {}",
                 self.result(),
-                self.differences.len(),
+                counted(self.differences.len(), "difference"),
                 self.differences
                     .first()
                     .map(ToString::to_string)
@@ -292,7 +314,10 @@ impl Restore {
                 .get(&Part::Final)
                 .map_or_else(|| "no instance".to_owned(), |id| format!("came back as {id}")),
             Mode::Rehearsal => format!("rehearsed in {} s", self.seconds()),
-            Mode::InPlace => format!("{} volumes restored in place", self.blueprint.volumes.len()),
+            Mode::InPlace => format!(
+                "{} restored in place",
+                counted(self.blueprint.volumes.len(), "volume")
+            ),
             Mode::Undo => "the volumes before the restore are back".to_owned(),
             Mode::Volumes => {
                 let ids: Vec<&str> = made.volumes.values().map(VolumeId::as_str).collect();
@@ -314,8 +339,8 @@ impl Restore {
             .rev()
             .find(|done| matches!(done.step, Step::Prove(Part::Final) | Step::ProveOriginal));
         let end = proof.or(self.done.last()).map(|done| done.at);
-        let begun = self.done.first().map_or(self.since, |done| done.at);
-        end.map_or(0, |end| end.duration_since(begun).as_secs())
+        end.zip(self.begun_at)
+            .map_or(0, |(end, begun)| end.duration_since(begun).as_secs())
     }
 }
 
@@ -325,6 +350,7 @@ pub fn decide_job_end(restores: &[Restore], aborted: bool) -> (JobStatus, String
     let of = |status: RestoreStatus| restores.iter().filter(|restore| restore.status == status).count();
     let good = of(RestoreStatus::Completed);
     let some = of(RestoreStatus::Partial);
+    let failed = of(RestoreStatus::Failed);
     let all = restores.len();
     let mut message = format!("{} of {all} resources given back", good + some);
     let named = restores
@@ -336,7 +362,8 @@ pub fn decide_job_end(restores: &[Restore], aborted: bool) -> (JobStatus, String
         message.push_str("; ");
         message.push_str(&line);
     }
-    let status = if aborted && good + some == 0 {
+    // One that failed is not as it was before, or was in trouble of its own: somebody has to look.
+    let status = if aborted && good + some + failed == 0 {
         JobStatus::Aborted
     } else if all > 0 && good == all {
         JobStatus::Completed

@@ -1,7 +1,9 @@
 //! A captured instance with everything that an instance can have, and surroundings in which it can come back.
 
 use super::Held;
-use super::surroundings::{Holder, ImageFacts, SnapshotFacts, Subnet, Surroundings, TypeFacts};
+use super::surroundings::{
+    Holder, ImageFacts, InterfaceFacts, SnapshotFacts, Subnet, Surroundings, TypeFacts,
+};
 use crate::backup::{Backup, BackupStatus};
 use crate::configuration::{
     CapacityReservation, CpuOptions, InstanceConfiguration, InterfaceConfiguration, MetadataOptions,
@@ -285,7 +287,14 @@ pub(crate) fn around(configuration: &InstanceConfiguration) -> Surroundings {
         interfaces: configuration
             .interfaces
             .iter()
-            .map(|interface| (interface.network_interface_id.clone(), holder(interface)))
+            .map(|interface| {
+                let facts = InterfaceFacts {
+                    is_free: false,
+                    instance_id: Some(resource()),
+                    now: interface.clone(),
+                };
+                (interface.network_interface_id.clone(), facts)
+            })
             .collect(),
         elastic_ips: BTreeMap::from([("eipalloc-1".to_owned(), holder(&configuration.interfaces[0]))]),
         images: BTreeMap::from([(
@@ -303,6 +312,7 @@ pub(crate) fn around(configuration: &InstanceConfiguration) -> Surroundings {
                 other_devices: vec!["/dev/sdb".to_owned()],
             },
         )]),
+        image_names: BTreeSet::from(["taken".to_owned()]),
         snapshots: configuration
             .volumes
             .iter()

@@ -135,7 +135,8 @@ impl Step {
 pub struct Exchange {
     /// The device.
     pub device: String,
-    /// Whether what is there was never in the backup: it is kept, and nobody deletes it when the undo's time is over.
+    /// Whether what is there is neither in the backup nor of an earlier restore: it is kept, and nobody deletes it when
+    /// the undo's time is over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_foreign: bool,
     /// What is there when the restore begins.

@@ -1,6 +1,6 @@
 //! What a restore finds around it: everything that a decision asks for, read before anything is made.
 
-use crate::configuration::InstanceConfiguration;
+use crate::configuration::{InstanceConfiguration, InterfaceConfiguration};
 use crate::ids::{InstanceId, SnapshotId, VolumeId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,12 +18,14 @@ pub struct Surroundings {
     pub key_pairs: BTreeSet<String>,
     /// Who has which of the addresses that were asked about, by subnet and address.
     pub taken_addresses: BTreeMap<(String, String), Holder>,
-    /// Which of the captured interfaces are still there, and who has them.
-    pub interfaces: BTreeMap<String, Holder>,
+    /// Which of the captured interfaces are still there, by their ids.
+    pub interfaces: BTreeMap<String, InterfaceFacts>,
     /// Which of the captured elastic addresses are still there, by their allocations, and who has them.
     pub elastic_ips: BTreeMap<String, Holder>,
     /// Images that an instance could be launched from, by their ids.
     pub images: BTreeMap<String, ImageFacts>,
+    /// Those of the names asked about that an image of this account has.
+    pub image_names: BTreeSet<String>,
     /// The backup's snapshots that are there.
     pub snapshots: BTreeMap<SnapshotId, SnapshotFacts>,
     /// What is wrong with a key, for those that cannot be used.
@@ -83,6 +85,17 @@ impl Holder {
             (None, None) => "nobody".to_owned(),
         }
     }
+}
+
+/// A network interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterfaceFacts {
+    /// Whether it is attached to nothing.
+    pub is_free: bool,
+    /// The instance that it is attached to.
+    pub instance_id: Option<InstanceId>,
+    /// What it is now.
+    pub now: InterfaceConfiguration,
 }
 
 /// An image.

@@ -6,6 +6,9 @@ use super::target::VolumeOrder;
 use crate::configuration::VolumeConfiguration;
 use crate::ids::SnapshotId;
 
+/// IOPS and MiB/s of a gp3 volume of which nothing is said. Source: EBS user guide, General Purpose SSD volumes.
+const GP3_BASELINE: (Option<i32>, Option<i32>) = (Some(3000), Some(125));
+
 impl Deciding<'_> {
     /// The volumes to be made, and what they are to be.
     pub(super) fn volumes(&mut self, only: &[String]) -> (Vec<VolumeOrder>, Vec<VolumeConfiguration>) {
@@ -81,8 +84,7 @@ impl Deciding<'_> {
         if let Some(kind) = &own.volume_type {
             if captured.volume_type.as_ref() != Some(kind) {
                 // What one type takes means nothing to another.
-                volume.iops = None;
-                volume.throughput = None;
+                (volume.iops, volume.throughput) = if kind == "gp3" { GP3_BASELINE } else { (None, None) };
             }
             volume.volume_type = Some(kind.clone());
         }

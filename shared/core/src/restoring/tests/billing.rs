@@ -2,7 +2,7 @@
 
 use super::super::Mode::{Clone, Destructive, Image, NonDestructive, Rehearsal};
 use super::super::boot::BootWay;
-use super::super::scene::coded;
+use super::super::scene::{coded, resource};
 use super::super::step::{Part, Step};
 use super::super::surroundings::ImageFacts;
 use super::table::{
@@ -240,6 +240,11 @@ fn images() -> Vec<Instance> {
                 Image,
                 json!({"overrides": {"subnet_id": "subnet-b"}}),
                 &[("overrides.subnet_id", &["nothing"])],
+            )
+            .blocked(
+                Image,
+                json!({"image": {"name": "taken"}, "resources": [resource()]}),
+                &[("image.name", &["another name"])],
             )
             .given(Clone, nothing(), launched(), &[], as_told),
         Instance::gone("an image of Windows whose subnet is gone", windows())

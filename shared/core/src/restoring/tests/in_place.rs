@@ -1,7 +1,9 @@
 //! Volumes that were attached, detached and moved since the backup.
 
 use super::super::Mode::{Destructive, InPlace, NonDestructive, Volumes};
+use super::super::scene::resource;
 use super::super::step::Exchange;
+use super::super::tags::RESTORED_FROM;
 use super::table::{
     Instance, as_told, beside, launched, made, nothing, plain, plain_but, replaced, swapped, volume,
     volume_mut,
@@ -106,12 +108,47 @@ fn moved() -> Vec<Instance> {
                     assert_eq!(before.volume_id.as_ref(), Some(&new_volume("/dev/sdf").volume_id));
                     let why = blueprint.announced[0].why.as_deref().unwrap();
                     assert!(
-                        why.contains("the backup, which does not hold it") && why.contains("then deleted"),
+                        why.contains("the backup, which does not hold it") && why.contains("never deleted"),
                         "{why}"
                     );
+                    assert!(sdf.is_foreign);
                 },
             )
             .given(Destructive, nothing(), replaced(), &[], as_told),
+        Instance::new("a volume that an earlier restore in place put there", plain())
+            .now(|now| {
+                replace(now, "/dev/sdf");
+                let origin = format!("rp-20261125T050000Z-0123456789abcdef/{}", resource());
+                let tags = &mut volume_mut(now, "/dev/sdf").tags;
+                tags.insert(RESTORED_FROM.to_owned(), origin);
+            })
+            .given(
+                InPlace,
+                nothing(),
+                swapped(),
+                &["volumes./dev/sdf.volume_id"],
+                |blueprint| {
+                    let why = blueprint.announced[0].why.as_deref().unwrap();
+                    assert!(why.contains("then deleted"), "{why}");
+                    assert!(!exchange(&blueprint.exchanges, "/dev/sdf").is_foreign);
+                },
+            ),
+        Instance::new("a volume that a restore of another instance made", plain())
+            .now(|now| {
+                replace(now, "/dev/sdf");
+                let origin = "rp-20261125T050000Z-0123456789abcdef/i-00000000000000009".to_owned();
+                let tags = &mut volume_mut(now, "/dev/sdf").tags;
+                tags.insert(RESTORED_FROM.to_owned(), origin);
+            })
+            .given(
+                InPlace,
+                nothing(),
+                swapped(),
+                &["volumes./dev/sdf.volume_id"],
+                |blueprint| {
+                    assert!(exchange(&blueprint.exchanges, "/dev/sdf").is_foreign);
+                },
+            ),
         Instance::new("a captured volume that stands at another device now", plain())
             .now(|now| "/dev/sdz".clone_into(&mut volume_mut(now, "/dev/sdf").device))
             .given(InPlace, nothing(), swapped(), &[], |blueprint| {

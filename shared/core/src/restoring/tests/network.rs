@@ -3,7 +3,7 @@
 use super::super::Mode::{Clone, Destructive, InPlace, NonDestructive, Rehearsal};
 use super::super::blueprint::Blueprint;
 use super::super::scene::resource;
-use super::super::surroundings::Holder;
+use super::super::surroundings::{Holder, InterfaceFacts};
 use super::table::{
     ISOLATED, Instance, as_told, beside, isolated, launched, nothing, plain, plain_but, rehearsed, replaced,
     swapped, took_the_place,
@@ -51,6 +51,7 @@ pub(super) fn instances() -> Vec<Instance> {
     all.extend(lent());
     all.extend(private());
     all.extend(kept());
+    all.extend(changed_since());
     all.extend(deleted());
     all.extend(isolation());
     all
@@ -322,21 +323,52 @@ fn private() -> Vec<Instance> {
     ]
 }
 
-/// Captured interfaces that are still there.
-fn kept() -> Vec<Instance> {
-    let second = |around: &mut super::Surroundings, holder: Holder| {
-        around
-            .taken_addresses
-            .insert(("subnet-a2".to_owned(), "10.0.2.10".to_owned()), holder.clone());
-        around.interfaces.insert("eni-second".to_owned(), holder);
+/// The second captured interface is there, with an instance or free.
+fn second(around: &mut super::Surroundings, instance_id: Option<InstanceId>) {
+    let holder = Holder {
+        interface_id: Some("eni-second".to_owned()),
+        instance_id: instance_id.clone(),
     };
-    let free = || Holder {
+    around
+        .taken_addresses
+        .insert(("subnet-a2".to_owned(), "10.0.2.10".to_owned()), holder);
+    let facts = InterfaceFacts {
+        is_free: instance_id.is_none(),
+        instance_id,
+        now: plain().interfaces.remove(1),
+    };
+    around.interfaces.insert("eni-second".to_owned(), facts);
+}
+
+/// It is free, and by now it has another group, the captured one deleted, and the elastic address.
+fn changed(around: &mut super::Surroundings) {
+    second(around, None);
+    around.security_groups.remove("sg-db");
+    let now = &mut around.interfaces.get_mut("eni-second").unwrap().now;
+    now.security_groups = vec!["sg-quiet".to_owned()];
+    now.private_addresses[0].allocation_id = Some("eipalloc-1".to_owned());
+    let holder = Holder {
         interface_id: Some("eni-second".to_owned()),
         instance_id: None,
     };
+    around.elastic_ips.insert("eipalloc-1".to_owned(), holder);
+}
+
+/// The private addresses that get an elastic one.
+fn elastic_on(blueprint: &Blueprint) -> Vec<&str> {
+    let interfaces = blueprint.target.interfaces.iter();
+    let addresses = interfaces.flat_map(|interface| &interface.private_addresses);
+    addresses
+        .filter(|private| private.allocation_id.is_some())
+        .map(|private| private.address.as_str())
+        .collect()
+}
+
+/// Captured interfaces that are still there.
+fn kept() -> Vec<Instance> {
     vec![
         Instance::gone("a captured interface that is free", plain())
-            .around(|around| second(around, free()))
+            .around(|around| second(around, None))
             .given(NonDestructive, nothing(), launched(), &[], |blueprint| {
                 assert_eq!(blueprint.target.interfaces[1].network_interface_id, "eni-second");
                 assert_eq!(blueprint.target.interfaces[0].network_interface_id, "");
@@ -355,11 +387,7 @@ fn kept() -> Vec<Instance> {
             ),
         Instance::gone("a captured interface that another instance has", plain())
             .around(|around| {
-                let holder = Holder {
-                    interface_id: Some("eni-second".to_owned()),
-                    ..stranger()
-                };
-                second(around, holder);
+                second(around, stranger().instance_id);
             })
             .blocked(
                 NonDestructive,
@@ -381,20 +409,73 @@ fn kept() -> Vec<Instance> {
         .now(|now| {
             now.interfaces.pop();
         })
-        .around(|around| second(around, free()))
+        .around(|around| second(around, None))
         .given(Destructive, nothing(), replaced(), &[], |blueprint| {
             assert_eq!(blueprint.target.interfaces[1].network_interface_id, "eni-second");
         })
         .given(InPlace, nothing(), swapped(), &["interfaces.1"], as_told),
         Instance::new("an interface that the original still has", plain())
-            .around(|around| {
-                let holder = Holder {
-                    interface_id: Some("eni-second".to_owned()),
-                    instance_id: Some(resource()),
-                };
-                second(around, holder);
-            })
+            .around(|around| second(around, Some(resource())))
             .given(Destructive, nothing(), replaced(), &[], as_told),
+    ]
+}
+
+/// Captured interfaces that have changed since the backup.
+fn changed_since() -> Vec<Instance> {
+    let with_leave = || json!({"overrides": {"elastic_ips": "leave"}});
+    vec![
+        Instance::gone(
+            "a free interface that has other groups by now, the captured one deleted, and an elastic address",
+            plain(),
+        )
+        .around(changed)
+        .given(
+            NonDestructive,
+            nothing(),
+            launched(),
+            &["interfaces.1.security_groups"],
+            |blueprint| {
+                let second = &blueprint.target.interfaces[1];
+                assert_eq!(second.network_interface_id, "eni-second");
+                assert_eq!(second.security_groups, ["sg-quiet"]);
+                // The elastic address goes back to where it was captured.
+                assert_eq!(elastic_on(blueprint), ["10.0.1.10"]);
+            },
+        )
+        .given(
+            NonDestructive,
+            with_leave(),
+            launched(),
+            &["interfaces.1.security_groups"],
+            |blueprint| {
+                assert_eq!(elastic_on(blueprint), ["10.0.2.10"]);
+                assert!(told(blueprint).contains(&"interfaces.1.elastic_ips"));
+            },
+        )
+        .given(
+            Destructive,
+            nothing(),
+            took_the_place(),
+            &["interfaces.1.security_groups"],
+            as_told,
+        ),
+        Instance::new("an elastic address that went to the other interface", plain())
+            .now(|now| {
+                let (first, second) = now.interfaces.split_at_mut(1);
+                let (from, to) = (
+                    &mut first[0].private_addresses[0],
+                    &mut second[0].private_addresses[0],
+                );
+                to.allocation_id = from.allocation_id.take();
+                to.public_ip = from.public_ip.take();
+            })
+            .given(Destructive, nothing(), replaced(), &[], |blueprint| {
+                assert_eq!(elastic_on(blueprint), ["10.0.1.10"]);
+            })
+            .given(Destructive, with_leave(), replaced(), &[], |blueprint| {
+                assert_eq!(elastic_on(blueprint), ["10.0.2.10"]);
+                assert!(told(blueprint).contains(&"interfaces.1.elastic_ips"));
+            }),
     ]
 }
 

@@ -180,9 +180,9 @@ fn no_address_gets_two_owners() {
         for interface in &blueprint.target.interfaces {
             let id = &interface.network_interface_id;
             if !id.is_empty() {
-                let holder = instance.around.interfaces[id].instance_id.clone();
+                let standing = &instance.around.interfaces[id];
                 assert!(
-                    holder.is_none() || replaces && holder == Some(resource()),
+                    standing.is_free || replaces && standing.instance_id == Some(resource()),
                     "{}: {id}",
                     instance.name
                 );
@@ -313,6 +313,7 @@ fn sample(field: &str) -> Value {
         | "key_name"
         | "kms_key_id"
         | "image_id"
+        | "name"
         | "iam_instance_profile_arn"
         | "availability_zone" => json!("text"),
         device if field.starts_with("volumes.attach_as.") => json!(device),
@@ -345,6 +346,9 @@ fn asking(mode: Mode, field: &str, value: Value) -> Value {
     *place = value;
     if field.starts_with("volumes.attach_as.") {
         document["volumes"]["attach_to"] = json!("i-00000000000000001");
+    }
+    if field == "image.name" {
+        document["resources"] = json!([resource()]);
     }
     document
 }

@@ -2,12 +2,13 @@
 
 use super::super::Mode;
 use super::super::fidelity::Difference;
+use super::super::message::ToldRestore;
 use super::super::record::{Restore, RestoreStatus, decide_job_end};
 use super::super::request::OnFailure;
 use super::super::scene::{around, captured, held, now, resource};
 use super::super::step::{Part, Step};
 use super::decide;
-use crate::ids::JobId;
+use crate::ids::{InstanceId, JobId};
 use crate::job::JobStatus;
 use crate::pacing::later;
 use jiff::SignedDuration;
@@ -32,10 +33,10 @@ pub(super) fn restore(mode: Mode) -> Restore {
 }
 
 fn running(mode: Mode) -> Restore {
-    Restore {
-        status: RestoreStatus::Running,
-        ..restore(mode)
-    }
+    let mut restore = restore(mode);
+    restore.begin(now());
+    assert_eq!(restore.status, RestoreStatus::Running);
+    restore
 }
 
 fn difference() -> Difference {
@@ -76,7 +77,9 @@ fn steps_follow_one_another_and_say_when_they_were_done() {
     }
     assert_eq!(taken, restore.blueprint.steps);
     assert_eq!(restore.done.len(), taken.len());
-    assert_eq!(restore.seconds(), 40);
+    // From the beginning of its first step, also when it is taken up again.
+    restore.begin(moment);
+    assert_eq!(restore.seconds(), 50);
     restore.end(moment);
     assert_eq!(
         (restore.status, restore.ended_at),
@@ -96,7 +99,7 @@ fn the_time_to_a_proof_is_what_a_rehearsal_measures() {
     for seconds in [5, 30, 100, 900] {
         restore.advance(later(now(), SignedDuration::from_secs(seconds)));
     }
-    assert_eq!(restore.seconds(), 95);
+    assert_eq!(restore.seconds(), 100);
 }
 
 #[rstest]
@@ -167,6 +170,49 @@ fn what_was_made_stays_after_a_failure_if_that_was_asked_for_but_not_after_a_wis
 }
 
 #[test]
+fn what_was_taken_back_is_not_told_as_there() {
+    let mut made = running(Mode::Clone);
+    let id = InstanceId::try_from("i-00000000000000007").unwrap();
+    made.made.instances.insert(Part::Final, id.clone());
+    made.blueprint.undo_until = Some(now());
+    let told = |change: &dyn Fn(&mut Restore)| {
+        let mut restore = made.clone();
+        change(&mut restore);
+        let told = ToldRestore::of(&restore);
+        (told.instance_id, told.undo_until)
+    };
+    let (there, gone) = ((Some(id.clone()), Some(now())), (None, None));
+    assert_eq!(told(&|restore| restore.end(now())), there);
+    assert_eq!(
+        told(&|restore| restore.turn_back("it broke", false, now())),
+        there
+    );
+    let fail = |restore: &mut Restore, is_abort: bool| {
+        restore.turn_back("it broke", is_abort, now());
+        restore.end(now());
+    };
+    assert_eq!(told(&|restore| fail(restore, false)), gone);
+    assert_eq!(told(&|restore| fail(restore, true)), gone);
+    // What could not be removed, or was to stay, is.
+    let stuck = |restore: &mut Restore| {
+        restore.is_stuck = true;
+        fail(restore, true);
+    };
+    assert_eq!(told(&stuck), there);
+    let past = |restore: &mut Restore| {
+        restore.has_cut_over = true;
+        fail(restore, false);
+    };
+    assert_eq!(told(&past), there);
+    let leave = |restore: &mut Restore, is_abort: bool| {
+        restore.blueprint.on_failure = OnFailure::Leave;
+        fail(restore, is_abort);
+    };
+    assert_eq!(told(&|restore| leave(restore, false)), there);
+    assert_eq!(told(&|restore| leave(restore, true)), gone);
+}
+
+#[test]
 fn a_restore_survives_being_written_down() {
     for mode in [
         Mode::Clone,
@@ -215,7 +261,7 @@ const STOPPED: RestoreStatus = RestoreStatus::Aborted;
 #[case::one_differs_one_failed(&[SOME, BAD], false, JobStatus::Partial)]
 #[case::all_failed(&[BAD, BAD], false, JobStatus::Failed)]
 #[case::stopped(&[STOPPED, STOPPED], true, JobStatus::Aborted)]
-#[case::stopped_and_one_failed(&[STOPPED, BAD], true, JobStatus::Aborted)]
+#[case::stopped_and_one_failed(&[STOPPED, BAD], true, JobStatus::Failed)]
 #[case::stopped_too_late(&[GOOD, GOOD], true, JobStatus::Completed)]
 #[case::stopped_half_way(&[GOOD, STOPPED], true, JobStatus::Partial)]
 #[case::stopped_half_way_with_a_difference(&[SOME, STOPPED], true, JobStatus::Partial)]

@@ -45,8 +45,15 @@ fn types() -> Vec<Instance> {
                 InPlace,
                 of_sdf(&json!({"volume_type": "gp3"})),
                 swapped(),
-                &["volumes./dev/sdf.iops", "volumes./dev/sdf.volume_type"],
-                |blueprint| assert_eq!(volume(&blueprint.target, SDF).iops, None),
+                &[
+                    "volumes./dev/sdf.iops",
+                    "volumes./dev/sdf.volume_type",
+                    "volumes./dev/sdf.throughput",
+                ],
+                |blueprint| {
+                    let volume = volume(&blueprint.target, SDF);
+                    assert_eq!((volume.iops, volume.throughput), (Some(3000), Some(125)));
+                },
             )
             .blocked(
                 Clone,
@@ -77,8 +84,11 @@ fn types() -> Vec<Instance> {
                 Clone,
                 of_sdf(&json!({"volume_type": "gp3", "throughput": 250})),
                 launched(),
-                // What the type had no number for says nothing.
-                &["volumes./dev/sdf.volume_type"],
+                &[
+                    "volumes./dev/sdf.volume_type",
+                    "volumes./dev/sdf.iops",
+                    "volumes./dev/sdf.throughput",
+                ],
                 |blueprint| assert_eq!(volume(&blueprint.target, SDF).throughput, Some(250)),
             ),
         typed("gp2 of another size", "gp2", Some(1500), None)
