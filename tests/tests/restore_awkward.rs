@@ -469,15 +469,14 @@ impl Seen<'_> {
 }
 
 async fn changing_calls(account: &Account) -> u64 {
-    let summary = account.simulator.call_summary().await.unwrap();
-    let actions = summary["by_action"].as_object().unwrap();
     let is_reading = |action: &str| {
         ["Describe", "Get", "List"]
             .iter()
             .any(|read| action.starts_with(read))
     };
-    let tallies = actions.iter().filter(|(action, _)| !is_reading(action));
-    tallies.map(|(_, tally)| tally["calls"].as_u64().unwrap()).sum()
+    let calls = calls_of(account).await;
+    let changing = calls.iter().filter(|(action, _)| !is_reading(action));
+    changing.map(|(_, calls)| calls).sum()
 }
 
 fn failed(status: &Status) -> String {
@@ -1154,16 +1153,85 @@ async fn weather(#[case] description: Value, #[case] attempts: Value) {
     Box::pin(try_all(description, attempts)).await;
 }
 
-/// Past the cut-over there is no way back: the candidate stays, and what is free is named.
-#[rstest]
-#[case::no_capacity_for_the_last_launch(json!({"mode": "destructive"}))]
-#[case::no_capacity_for_the_last_launch_though_nothing_is_to_be_left(
-    json!({"mode": "destructive", "on_failure": "remove"}),
-)]
+/// How often each action was asked for.
+async fn calls_of(account: &Account) -> BTreeMap<String, u64> {
+    let summary = account.simulator.call_summary().await.unwrap();
+    let actions = summary["by_action"].as_object().unwrap().iter();
+    actions
+        .map(|(action, tally)| (action.clone(), tally["calls"].as_u64().unwrap()))
+        .collect()
+}
+
+/// Refusals for want of room, from the `nth` on, `times` in a row.
+fn no_room(action: &str, code: &str, nth: u64, times: u64) -> Value {
+    json!({"action": action, "kind": "error", "code": code, "message": "as planned", "nth": nth, "times": times})
+}
+
+/// Past the cut-over there is no way back: what may pass is waited out, and room is made.
 #[tokio::test(flavor = "multi_thread")]
-async fn past_the_cut_over(#[case] mut request: Value) {
-    let description = refusing("RunInstances", "InsufficientInstanceCapacity", 2);
-    let description: Description = serde_json::from_value(description).expect("a description");
+async fn past_the_cut_over_room_is_made_and_waited_for() {
+    let fault = no_room("RunInstances", "InsufficientInstanceCapacity", 2, 4);
+    let description: Description = serde_json::from_value(at_fault(json!({}))).expect("a description");
+    let account = Account::new(&Stack::from_environment()).await;
+    let scene = Scene::launch(&account, &description).await;
+    let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
+    back_up(&mut bench).await;
+    account.simulator.post("faults", fault).await.unwrap();
+    let before = calls_of(&account).await;
+    let request = json!({"plan_id": "nightly", "mode": "destructive"});
+    let output = succeeded(bench.restore(request, "in need of room").await);
+    assert_eq!(output["status"], "COMPLETED", "{output:#}");
+    let calls = calls_of(&account).await;
+    let made = |action: &str| calls[action] - before.get(action).unwrap_or(&0);
+    // The candidate, four refusals, the new instance; the original is stopped, and the candidate.
+    assert_eq!((made("RunInstances"), made("StopInstances")), (6, 2));
+    let after = World::of(&account.ec2()).await;
+    let stands: Vec<&String> = after.instances.keys().collect();
+    assert_eq!(stands, [output["restores"][0]["instance_id"].as_str().unwrap()]);
+    assert!(!after.instances.contains_key(&scene.original));
+    assert_eq!(after.leftovers, Vec::<String>::new());
+}
+
+/// An original that is to run again is waited for, forward and on the way back.
+#[rstest]
+#[case::forward(json!({"mode": "in_place"}), "COMPLETED")]
+#[case::back(json!({"mode": "destructive", "proof": {"deadline_minutes": 5}}), "FAILED")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_original_that_finds_no_room_for_a_while_runs_in_the_end(
+    #[case] mut request: Value,
+    #[case] status: &str,
+) {
+    let description: Description = serde_json::from_value(at_fault(json!({}))).expect("a description");
+    let account = Account::new(&Stack::from_environment()).await;
+    let scene = Scene::launch(&account, &description).await;
+    let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
+    back_up(&mut bench).await;
+    let simulator = &account.simulator;
+    let impaired = json!({"next": true, "instance": true, "system": false});
+    simulator.post("instances/impair", impaired).await.unwrap();
+    let fault = no_room("StartInstances", "InsufficientInstanceCapacity", 1, 3);
+    simulator.post("faults", fault).await.unwrap();
+    request["plan_id"] = json!("nightly");
+    let execution = bench.restore(request, "no room to start").await;
+    if status == "FAILED" {
+        assert!(failed(&execution.status).contains("was not proved good"));
+    } else {
+        assert_eq!(succeeded(execution)["status"], status);
+    }
+    assert_eq!(calls_of(&account).await["StartInstances"], 4);
+    let original = describe(&account.ec2(), &scene.original).await;
+    assert_eq!(original.state().unwrap().name().unwrap().as_str(), "running");
+}
+
+/// Where it cannot be had, the candidate stays, and what is free is named.
+#[rstest]
+#[case::no_room_for_the_last_launch("VcpuLimitExceeded", json!({}))]
+#[case::what_does_not_pass("Unsupported", json!({}))]
+#[case::though_nothing_is_to_be_left("Unsupported", json!({"on_failure": "remove"}))]
+#[tokio::test(flavor = "multi_thread")]
+async fn past_the_cut_over_what_stands_is_kept_and_named(#[case] code: &str, #[case] mut request: Value) {
+    let fault = no_room("RunInstances", code, 2, 1000);
+    let description: Description = serde_json::from_value(at_fault(fault)).expect("a description");
     let account = Account::new(&Stack::from_environment()).await;
     let scene = Scene::launch(&account, &description).await;
     let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
@@ -1176,6 +1244,7 @@ async fn past_the_cut_over(#[case] mut request: Value) {
         .await
         .unwrap();
     request["plan_id"] = json!("nightly");
+    request["mode"] = json!("destructive");
     let words = failed(&bench.restore(request, "stranded").await.status);
     let after = World::of(&ec2).await;
     let stands: Vec<&String> = after.instances.keys().collect();
@@ -1212,7 +1281,7 @@ async fn past_the_cut_over(#[case] mut request: Value) {
     ] {
         assert!(words.contains(named.as_str()), "{named} is not named in {words}");
     }
-    assert!(words.contains("InsufficientInstanceCapacity"), "{words}");
+    assert!(words.contains(code), "{words}");
     assert_eq!(after.leftovers, Vec::<String>::new());
     assert_eq!(after.images, BTreeMap::new());
 }

@@ -9,6 +9,7 @@ use holdfast_tests::restoring::{
     Rich, World, back_up, describe, ends_in_order, execution_arn, start_rich, succeeded,
 };
 use holdfast_tests::workflow::{Bench, Repeat};
+use rstest::rstest;
 use serde_json::{Value, json};
 
 async fn scene(stack: &Stack) -> (Account, Rich) {
@@ -89,12 +90,16 @@ async fn a_command_of_the_users_own_decides() {
     ends_in_order(&account, &rich.id).await;
 }
 
+#[rstest]
+#[case::beside_the_original("clone")]
+#[case::before_the_cut_over("destructive")]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_failed_can_be_left_for_somebody_to_look_at() {
+async fn what_failed_can_be_left_for_somebody_to_look_at(#[case] mode: &str) {
     let stack = Stack::from_environment();
-    let (account, _) = scene(&stack).await;
+    let (account, rich) = scene(&stack).await;
     let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
     back_up(&mut bench).await;
+    let before = World::of(&account.ec2()).await;
     account
         .simulator
         .post(
@@ -104,13 +109,21 @@ async fn what_failed_can_be_left_for_somebody_to_look_at() {
         .await
         .unwrap();
     let input = json!({
-        "plan_id": "nightly", "mode": "clone", "on_failure": "leave", "proof": {"deadline_minutes": 5},
+        "plan_id": "nightly", "mode": mode, "on_failure": "leave", "proof": {"deadline_minutes": 5},
     });
     let words = failed(&bench.restore(input, "restore").await.status);
     assert!(words.contains("was not proved good"), "{words}");
     let after = World::of(&account.ec2()).await;
+    let original = rich.id.as_str();
     assert_eq!(after.instances.len(), 2);
+    assert_eq!(after.instances[original], before.instances[original]);
     assert_eq!((after.leftovers.len(), after.images.len()), (0, 0));
+    // Nothing lies about: each volume is the original's or hangs on what was left.
+    let left = after.instances.keys().find(|id| *id != original).unwrap();
+    let view = describe(&account.ec2(), left).await;
+    assert_eq!(view.state().unwrap().name().unwrap().as_str(), "running");
+    let hung = view.block_device_mappings().len();
+    assert_eq!(after.volumes.len(), before.volumes.len() + hung);
 }
 
 #[tokio::test(flavor = "multi_thread")]

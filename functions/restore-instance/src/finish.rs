@@ -248,10 +248,11 @@ impl RestoreInstance {
     /// be seen yet: it is looked for until it must be visible.
     pub(crate) async fn remove_made(&self, work: &mut Work) -> Result<Reached, Trouble> {
         let left = tidy::find(work.ec2(), &work.tag).await?;
-        if work.restore.leaves_made() && work.restore.made.instances.contains_key(&Part::Final) {
-            return self.leave_made(work, left).await;
-        }
-        let passing = passing(left, &originals(work));
+        let mut stays = originals(work);
+        let kept = work.restore.left_to_be_looked_at().cloned();
+        let marked = kept.as_ref().map(|id| parts_of(id, &left)).unwrap_or_default();
+        stays.extend(marked.iter().map(|id| (id.clone(), Tags::new())));
+        let passing = passing(left, &stays);
         if !passing.is_empty() {
             tidy::remove(work.ec2(), &passing).await?;
             return Ok(Reached::NotYet("what was made is being removed".to_owned()));
@@ -262,27 +263,43 @@ impl RestoreInstance {
                 "what was asked for last may not be seen yet".to_owned(),
             ));
         }
+        if let Some(id) = kept {
+            remove_tags(work.ec2(), &marked, &[RESTORE]).await?;
+            work.restore.notes.push(format!(
+                "{id} was left to be looked at; remove it when that is done"
+            ));
+        }
         Ok(Reached::Yes)
     }
 
-    /// The new instance stays for somebody to look at; only the image goes.
-    async fn leave_made(&self, work: &mut Work, left: tidy::Leftovers) -> Result<Reached, Trouble> {
-        let id = work.made(Part::Final)?;
-        let mut keys = vec![id.to_string()];
-        keys.extend(left.instances.iter().map(ToString::to_string));
-        keys.extend(left.volumes.iter().map(|(volume, _)| volume.to_string()));
-        keys.extend(left.interfaces.iter().map(|(interface, _)| interface.clone()));
-        let temporary = tidy::Leftovers {
-            images: left.images,
-            snapshots: left.snapshots,
-            ..tidy::Leftovers::default()
+    /// Stops the candidate, which was proved good, for the new instance to have its room.
+    pub(crate) async fn make_room(&self, work: &Work) -> Result<(), Trouble> {
+        let candidate = work.restore.made.instances.get(&Part::Candidate);
+        let Some(id) = candidate.filter(|_| work.restore.has_cut_over) else {
+            return Ok(());
         };
-        tidy::remove(work.ec2(), &temporary).await?;
-        remove_tags(work.ec2(), &keys, &[RESTORE]).await?;
-        work.restore.notes.push(format!(
-            "{id} was left to be looked at; remove it when that is done"
-        ));
-        Ok(Reached::Yes)
+        let view = instance::look(work.ec2(), id).await?;
+        if view.is_some_and(|view| view.state == "running") {
+            instance::stop(work.ec2(), id).await?;
+        }
+        Ok(())
+    }
+
+    /// Has the candidate run, also where it was stopped to make room. Says how it stands.
+    async fn keep_candidate(&self, work: &Work, id: &InstanceId) -> Result<String, Trouble> {
+        let kept = format!("{id}, proved good, is kept under addresses of its own");
+        let state = instance::look(work.ec2(), id).await?.map(|view| view.state);
+        Ok(match state.as_deref() {
+            Some("running") => kept,
+            Some("stopped") => match instance::start(work.ec2(), id).await {
+                Ok(()) => format!("{kept} and is started again"),
+                Err(refusal) => format!(
+                    "{kept} and is stopped, as it cannot be started: {}",
+                    refusal.reason
+                ),
+            },
+            state => format!("{kept} and is {}", state.unwrap_or("not shown by EC2")),
+        })
     }
 
     /// Past the cut-over there is no way back. What stands is kept, and said: the candidate was proved good, and runs.
@@ -300,7 +317,10 @@ impl RestoreInstance {
             .map(|id| id.to_string())
             .collect();
         let resource = &work.restore.resource_id;
-        let kept = candidate.map(|id| format!("{id}, proved good, is kept under addresses of its own"));
+        let kept = match candidate {
+            None => None,
+            Some(id) => Some(self.keep_candidate(work, &id).await?),
+        };
         let states = interface::states(work.ec2(), &interfaces).await?;
         let states: Vec<String> = states
             .iter()
@@ -323,12 +343,16 @@ impl RestoreInstance {
         let mut tagged: Vec<String> = left.instances.iter().map(ToString::to_string).collect();
         tagged.extend(left.volumes.iter().map(|(volume, _)| volume.to_string()));
         tagged.extend(left.interfaces.iter().map(|(interface, _)| interface.clone()));
-        let temporary = tidy::Leftovers {
+        let images = tidy::Leftovers {
             images: left.images,
+            ..tidy::Leftovers::default()
+        };
+        let snapshots = tidy::Leftovers {
             snapshots: left.snapshots,
             ..tidy::Leftovers::default()
         };
-        tidy::remove(work.ec2(), &temporary).await?;
+        tidy::remove(work.ec2(), &images).await?;
+        tidy::remove(work.ec2(), &snapshots).await?;
         remove_tags(work.ec2(), &tagged, &[RESTORE]).await?;
         let now = work.clock();
         work.restore.failure.get_or_insert(words.join("; "));
@@ -352,6 +376,21 @@ fn originals(work: &Work) -> BTreeMap<String, Tags> {
         }
     }
     originals
+}
+
+/// A new instance that stays, with what hangs on it.
+fn parts_of(id: &InstanceId, left: &tidy::Leftovers) -> Vec<String> {
+    let hangs = |view: &volume::VolumeView| {
+        view.attachment
+            .as_ref()
+            .is_some_and(|(instance, ..)| instance == id)
+    };
+    let volumes = left.volumes.iter().filter(|(_, view)| hangs(view));
+    let interfaces = left.interfaces.iter().filter(|(_, state)| state != "available");
+    let mut parts = vec![id.to_string()];
+    parts.extend(volumes.map(|(volume, _)| volume.to_string()));
+    parts.extend(interfaces.map(|(interface, _)| interface.clone()));
+    parts
 }
 
 /// Adds the volumes that end with an original which was let go: one that is full of the user's own tags has no other.

@@ -23,6 +23,18 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(60);
 const TAKEN_WAIT: SignedDuration = SignedDuration::from_secs(5);
 /// How long a refusal for a state is waited out: another run, or EC2 itself, is changing it.
 const STATE_WAIT: SignedDuration = SignedDuration::from_mins(10);
+/// How long a refusal for want of room is waited out, where giving up would leave less than there was.
+const ROOM_WAIT: SignedDuration = SignedDuration::from_mins(30);
+/// What EC2 says when there is no room for an instance: none in the zone, on the host or in the reservation, or no more
+/// of the account's quota. Source: EC2's error codes.
+const NO_ROOM: [&str; 6] = [
+    "InsufficientInstanceCapacity",
+    "InsufficientHostCapacity",
+    "InsufficientCapacityOnHost",
+    "ReservationCapacityExceeded",
+    "VcpuLimitExceeded",
+    "InstanceLimitExceeded",
+];
 /// How long the way back is tried before what is left is only named.
 const LONGEST_WAY_BACK: SignedDuration = SignedDuration::from_hours(2);
 
@@ -97,6 +109,22 @@ impl Work {
         let states = ["IncorrectState", "IncorrectInstanceState", "VolumeInUse"];
         let waited = self.clock().duration_since(self.restore.since);
         refusal.code.as_deref().is_some_and(|code| states.contains(&code)) && waited < STATE_WAIT
+    }
+
+    /// Whether a refusal is for want of room at a step that must not fail for it: past the cut-over, and where the
+    /// original is to run again.
+    fn awaits_room(&self, step: Step, refusal: &Refusal) -> bool {
+        let must_not_fail = match step {
+            Step::Launch(Part::Final) | Step::ExchangeBootVolume(Part::Final) => self.restore.has_cut_over,
+            Step::StartOriginal | Step::ReturnOriginal => true,
+            _ => false,
+        };
+        let waited = self.clock().duration_since(self.restore.since);
+        let no_room = refusal
+            .code
+            .as_deref()
+            .is_some_and(|code| NO_ROOM.contains(&code));
+        must_not_fail && no_room && waited < ROOM_WAIT
     }
 
     /// When to look again: the longer it takes, the less often.
@@ -185,6 +213,10 @@ impl RestoreInstance {
                 }
                 Ok(Reached::NotYet(why)) => return self.wait(work, step, &why).await,
                 Err(Trouble::Refused(refusal)) if refusal.is_temporary() || work.may_change(&refusal) => {
+                    return self.wait(work, step, &refusal.reason).await;
+                }
+                Err(Trouble::Refused(refusal)) if work.awaits_room(step, &refusal) => {
+                    self.make_room(work).await?;
                     return self.wait(work, step, &refusal.reason).await;
                 }
                 Err(Trouble::Refused(refusal)) => self.turn_back(work, step, &refusal.reason).await?,

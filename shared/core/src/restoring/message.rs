@@ -207,7 +207,9 @@ impl ToldRestore {
         let made = &restore.made;
         let own = matches!(blueprint.mode, Mode::InPlace | Mode::Undo).then(|| restore.resource_id.clone());
         let has_made = restore.has_made();
-        let instance = made.instances.get(&Part::Final).filter(|_| has_made);
+        let left = restore.left_to_be_looked_at();
+        let left = left.filter(|_| restore.status == RestoreStatus::Failed);
+        let instance = made.instances.get(&Part::Final).or(left).filter(|_| has_made);
         let few = |differences: &[Difference]| differences.iter().take(TOLD_DIFFERENCES).cloned().collect();
         Self {
             resource_id: restore.resource_id.clone(),

@@ -263,12 +263,22 @@ impl Restore {
         self.blueprint.on_failure == OnFailure::Leave && !self.is_abort
     }
 
+    /// The new instance that stays for that; of a destructive recovery it is the candidate.
+    #[must_use]
+    pub fn left_to_be_looked_at(&self) -> Option<&InstanceId> {
+        let part = match self.blueprint.mode {
+            Mode::Destructive => Part::Candidate,
+            _ => Part::Final,
+        };
+        self.made.instances.get(&part).filter(|_| self.leaves_made())
+    }
+
     /// Whether what it made is there, or may be: after an end without success it was removed, but for what could not be,
     /// and what was to stay.
     #[must_use]
     pub fn has_made(&self) -> bool {
         let is_taken_back = matches!(self.status, RestoreStatus::Failed | RestoreStatus::Aborted);
-        !is_taken_back || self.has_cut_over || self.is_stuck || self.leaves_made()
+        !is_taken_back || self.has_cut_over || self.is_stuck || self.left_to_be_looked_at().is_some()
     }
 
     /// Ends it with what it has come to.

@@ -358,6 +358,13 @@ impl RestoreRequest {
     fn problems_of_parts(&self) -> Vec<InvalidField> {
         let mut problems = Vec::new();
         let mut refuse = |field: &str, problem: &str| problems.push(InvalidField::new(field, problem));
+        let stays = matches!(self.mode, Mode::Clone | Mode::NonDestructive | Mode::Destructive);
+        if self.on_failure == OnFailure::Leave && !stays {
+            refuse(
+                "on_failure",
+                "leave is for modes clone, non_destructive and destructive, which make an instance to stay; give remove",
+            );
+        }
         if let Some(image) = &self.image {
             let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "()[] ./-'@_".contains(letter);
             if !(3..=128).contains(&image.name.len()) || !image.name.chars().all(is_allowed) {
@@ -471,6 +478,22 @@ mod tests {
         let mut document = good();
         document.as_object_mut().unwrap().insert(key.to_owned(), value);
         assert_eq!(fields(&document), vec![field.to_owned()]);
+    }
+
+    #[rstest]
+    #[case::clone(Mode::Clone, true)]
+    #[case::non_destructive(Mode::NonDestructive, true)]
+    #[case::destructive(Mode::Destructive, true)]
+    #[case::in_place(Mode::InPlace, false)]
+    #[case::volumes(Mode::Volumes, false)]
+    #[case::image(Mode::Image, false)]
+    #[case::rehearsal(Mode::Rehearsal, false)]
+    fn only_an_instance_that_was_to_stay_is_left_after_a_failure(#[case] mode: Mode, #[case] taken: bool) {
+        let mut document = good();
+        document["mode"] = json!(mode);
+        document["on_failure"] = json!("leave");
+        let refused = fields(&document).contains(&"on_failure".to_owned());
+        assert_eq!(refused, !taken);
     }
 
     #[test]
