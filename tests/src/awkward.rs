@@ -193,6 +193,14 @@ pub enum Since {
     Deregister(String),
     /// An image has this name.
     TakeName(String),
+    /// A placement group is deleted.
+    DeletePlacementGroup(String),
+    /// A dedicated host is released.
+    ReleaseHost(String),
+    /// A capacity reservation is cancelled.
+    CancelReservation(String),
+    /// A type is offered no more in a zone.
+    Withhold(String, String),
 }
 
 /// What of an instance can be seen from outside, by the names that differences have.
@@ -783,7 +791,39 @@ impl<'a> Scene<'a> {
                     .await;
             }
             Since::LoseSnapshots | Since::ArchiveSnapshots => self.take_snapshots_away(since).await,
+            Since::DeletePlacementGroup(_)
+            | Since::ReleaseHost(_)
+            | Since::CancelReservation(_)
+            | Since::Withhold(..) => self.take_place_away(since).await,
             other => self.change_network(other).await,
+        }
+    }
+
+    async fn take_place_away(&self, since: &Since) {
+        let ec2 = &self.ec2;
+        match since {
+            Since::DeletePlacementGroup(name) => {
+                let deleted = ec2.delete_placement_group().group_name(name).send().await;
+                deleted.expect("a placement group is deleted");
+            }
+            Since::ReleaseHost(id) => {
+                let released = ec2.release_hosts().host_ids(id).send().await;
+                let released = released.expect("a host is released");
+                assert_eq!(released.successful(), [id.as_str()]);
+            }
+            Since::CancelReservation(id) => {
+                let cancelled = ec2.cancel_capacity_reservation().capacity_reservation_id(id);
+                cancelled
+                    .send()
+                    .await
+                    .expect("a capacity reservation is cancelled");
+            }
+            Since::Withhold(kind, zone) => {
+                let body = json!({"instance_type": kind, "zone": zone});
+                let withheld = self.account.simulator.post("instance-types/withhold", body).await;
+                withheld.expect("a type is withheld");
+            }
+            other => panic!("{other:?} takes no place away"),
         }
     }
 

@@ -995,6 +995,44 @@ fn from_marketplace() -> Value {
         {"mode": "destructive"},
     ]),
 )]
+#[case::dedicated_host_released(
+    json!({"instance_type": "m5.large", "options": {"tenancy": "host", "host_id": "h-0123456789abcdef0"},
+        "since": ["terminate", {"release_host": "h-0123456789abcdef0"}]}),
+    json!([
+        {"mode": "clone", "refused": "overrides.placement"},
+        {"mode": "non_destructive", "refused": "overrides.placement"},
+        {"mode": "clone", "overrides": {"placement": "default"},
+            "announces": ["placement.tenancy", "placement.host_id"]},
+    ]),
+)]
+#[case::placement_group_deleted(
+    json!({"instance_type": "m5.large", "options": {"group_name": "shards"},
+        "since": ["terminate", {"delete_placement_group": "shards"}]}),
+    json!([
+        {"mode": "clone", "refused": "overrides.placement"},
+        {"mode": "clone", "overrides": {"placement": "default"}, "announces": ["placement.group_name"]},
+    ]),
+)]
+#[case::capacity_reservation_cancelled(
+    json!({"instance_type": "m5.large", "options": {"reservation_id": "cr-0123456789abcdef0"},
+        "since": [{"cancel_reservation": "cr-0123456789abcdef0"}]}),
+    json!([
+        {"mode": "clone", "refused": "overrides.placement"},
+        {"mode": "destructive", "refused": "overrides.placement"},
+        {"mode": "in_place"},
+        {"mode": "destructive", "overrides": {"placement": "default"},
+            "announces": ["capacity_reservation.reservation_id"]},
+    ]),
+)]
+#[case::type_that_a_zone_does_not_have(
+    json!({"instance_type": "m5.large", "since": [{"withhold": ["m5.large", "us-east-1b"]}]}),
+    json!([
+        {"mode": "clone"},
+        {"mode": "clone", "overrides": {"subnet_id": "$elsewhere"}, "refused": "overrides.instance_type"},
+        {"mode": "clone", "overrides": {"subnet_id": "$elsewhere", "instance_type": "t3.micro"},
+            "announces": ["instance_type", "interfaces.0.subnet_id", "placement.availability_zone"]},
+    ]),
+)]
 #[case::fewer_cores_than_the_type_has(
     json!({"instance_type": "m5.2xlarge", "options": {"cpu": [2, 1]}}),
     json!([

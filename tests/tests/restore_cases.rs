@@ -9,7 +9,7 @@ use holdfast_tests::restoring::{
 };
 use holdfast_tests::workflow::{Bench, Repeat};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The digests of an instance's volumes by device.
 async fn digests(account: &Account, volumes: &BTreeMap<String, String>) -> BTreeMap<String, String> {
@@ -182,6 +182,37 @@ async fn restore_in_place_and_undo_it() {
         "{:?}",
         again.status
     );
+}
+
+/// Also what a second restore takes off, which the first had put there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_restores_in_place_took_off_goes_when_they_can_no_longer_be_undone() {
+    let stack = Stack::from_environment();
+    let (account, rich, before) = backed_up(&stack).await;
+    let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
+    back_up(&mut bench).await;
+    let ec2 = account.ec2();
+    let input = json!({"plan_id": "nightly", "mode": "in_place"});
+    restored(&succeeded(bench.restore(input.clone(), "first").await));
+    let first = volumes_of(&ec2, &rich.id).await;
+    restored(&succeeded(bench.restore(input, "second").await));
+    let second = volumes_of(&ec2, &rich.id).await;
+    let kept: BTreeSet<&str> = rich
+        .volumes
+        .values()
+        .chain(first.values())
+        .map(String::as_str)
+        .collect();
+    let expire = json!({"action": "expire_undo"});
+    let early = bench.invoke("restore-instance", expire.clone()).await.unwrap();
+    assert_eq!(early, json!({"deleted": [], "kept": {}}));
+    bench.pass(73.0 * 3600.0).await;
+    let late = bench.invoke("restore-instance", expire).await.unwrap();
+    let deleted = late["deleted"].as_array().unwrap().iter();
+    let deleted: BTreeSet<&str> = deleted.map(|id| id.as_str().unwrap()).collect();
+    assert_eq!((deleted, &late["kept"]), (kept, &json!({})));
+    assert_eq!(volumes_of(&ec2, &rich.id).await, second);
+    assert_eq!(digests(&account, &second).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

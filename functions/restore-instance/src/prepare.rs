@@ -14,7 +14,7 @@ use holdfast_core::restoring::blueprint::{Blueprint, decide_restore};
 use holdfast_core::restoring::message::{PlannedRestore, RestorePrepared};
 use holdfast_core::restoring::obstacles::Obstacle;
 use holdfast_core::restoring::order::decide_waves;
-use holdfast_core::restoring::overrides::AUTOMATIC;
+use holdfast_core::restoring::overrides::{AUTOMATIC, PlacementChoice};
 use holdfast_core::restoring::record::{Restore, RestoreJob};
 use holdfast_core::restoring::request::{MAX_RESOURCES, RestoreInput, RestoreRequest, ResumeRequest};
 use holdfast_core::restoring::{Held, Mode};
@@ -422,6 +422,13 @@ pub(crate) fn questions(request: &RestoreRequest, held: &[Held]) -> Questions {
             .clone()
             .or_else(|| captured.instance_type.clone());
         questions.instance_types.extend(kind);
+        if overrides.placement != Some(PlacementChoice::Default) && !held.is_replica {
+            let reservation = &captured.capacity_reservation;
+            let group = captured.placement.group().map(str::to_owned);
+            questions.placement_groups.extend(group);
+            questions.hosts.extend(captured.placement.host_id.clone());
+            questions.reservations.extend(reservation.reservation_id.clone());
+        }
         questions.subnets.extend(overrides.subnet_id.clone());
         questions
             .security_groups

@@ -98,6 +98,14 @@ pub struct Placement {
     pub host_resource_group_arn: Option<String>,
 }
 
+impl Placement {
+    /// The placement group by its name.
+    #[must_use]
+    pub fn group(&self) -> Option<&str> {
+        self.group_name.as_deref().filter(|name| !name.is_empty())
+    }
+}
+
 /// The instance's processor options.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

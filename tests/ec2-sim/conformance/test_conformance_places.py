@@ -1,4 +1,4 @@
-"""Subnets, security groups and key pairs that are made and deleted."""
+"""Subnets, security groups and key pairs that are made and deleted, and other places that are there until they go."""
 
 from __future__ import annotations
 
@@ -128,3 +128,67 @@ def test_makes_and_imports_key_pairs(world: World) -> None:
     world.ec2.create_key_pair(KeyName="made")
     assert named(world, "made") == ["made"]
     assert world.launch(KeyName="made")["KeyName"] == "made"
+
+
+def test_a_placement_group_is_there_until_somebody_deletes_it(world: World) -> None:
+    by_name = [{"Name": "group-name", "Values": ["shards"]}, {"Name": "state", "Values": ["available"]}]
+    (shown,) = world.ec2.describe_placement_groups(Filters=by_name)["PlacementGroups"]
+    assert (shown["GroupName"], shown["State"]) == ("shards", "available")
+    instance = world.launch(Placement={"GroupName": "shards"})["InstanceId"]
+    with refused("InvalidPlacementGroup.InUse", "shards"):
+        world.ec2.delete_placement_group(GroupName="shards")
+    world.ec2.terminate_instances(InstanceIds=[instance])
+    world.ec2.delete_placement_group(GroupName="shards")
+    assert world.ec2.describe_placement_groups(Filters=by_name)["PlacementGroups"] == []
+    for refuse in (
+        lambda: world.ec2.describe_placement_groups(GroupNames=["shards"]),
+        lambda: world.ec2.delete_placement_group(GroupName="shards"),
+        lambda: world.launch(Placement={"GroupName": "shards"}),
+    ):
+        with refused("InvalidPlacementGroup.Unknown", "shards"):
+            refuse()
+
+
+def test_a_host_is_there_until_it_is_released(world: World) -> None:
+    host = "h-0123456789abcdef0"
+    asked = {"Placement": {"Tenancy": "host", "HostId": host}}
+    instance = world.launch(**asked)["InstanceId"]
+    occupied = world.ec2.release_hosts(HostIds=[host])
+    assert (occupied["Successful"], occupied["Unsuccessful"][0]["Error"]["Code"]) == ([], "InvalidHost.Occupied")
+    assert world.ec2.describe_hosts(HostIds=[host])["Hosts"][0]["State"] == "available"
+    world.ec2.terminate_instances(InstanceIds=[instance])
+    assert world.ec2.release_hosts(HostIds=[host])["Successful"] == [host]
+    assert world.ec2.describe_hosts(HostIds=[host])["Hosts"][0]["State"] == "released"
+    with refused("InvalidHostID.NotFound", host):
+        world.launch(**asked)
+    with refused("InvalidHostID.Malformed"):
+        world.ec2.describe_hosts(HostIds=["host-1"])
+
+
+def test_a_capacity_reservation_is_there_until_it_is_cancelled(world: World) -> None:
+    reservation = "cr-0123456789abcdef0"
+    target = {"CapacityReservationTarget": {"CapacityReservationId": reservation}}
+    ids = {"CapacityReservationIds": [reservation]}
+    world.launch(CapacityReservationSpecification=target)
+    assert world.ec2.describe_capacity_reservations(**ids)["CapacityReservations"][0]["State"] == "active"
+    world.ec2.cancel_capacity_reservation(CapacityReservationId=reservation)
+    assert world.ec2.describe_capacity_reservations(**ids)["CapacityReservations"][0]["State"] == "cancelled"
+    with refused("InvalidCapacityReservationState", reservation):
+        world.launch(CapacityReservationSpecification=target)
+
+
+def test_a_type_is_offered_where_nobody_withholds_it(world: World) -> None:
+    def zones(kind: str) -> list[str]:
+        asked = {"LocationType": "availability-zone", "Filters": [{"Name": "instance-type", "Values": [kind]}]}
+        found = world.ec2.describe_instance_type_offerings(**asked)["InstanceTypeOfferings"]
+        return sorted(one["Location"] for one in found)
+
+    assert zones("m5.large") == ["us-east-1a", "us-east-1b", "us-east-1c"]
+    world.post("instance-types/withhold", instance_type="m5.large", zone="us-east-1b")
+    assert zones("m5.large") == ["us-east-1a", "us-east-1c"]
+    assert zones("t3.micro") == ["us-east-1a", "us-east-1b", "us-east-1c"]
+    with refused("Unsupported", "us-east-1b"):
+        world.launch(InstanceType="m5.large", Placement={"AvailabilityZone": "us-east-1b"})
+    world.launch(InstanceType="m5.large", Placement={"AvailabilityZone": "us-east-1c"})
+    in_region = world.ec2.describe_instance_type_offerings()["InstanceTypeOfferings"]
+    assert {one["Location"] for one in in_region} == {"us-east-1"}

@@ -27,6 +27,7 @@ pub(crate) mod parameters;
 mod places;
 mod register_image;
 mod replace_root;
+mod reserved;
 pub(crate) mod run_instances;
 mod security_groups;
 mod share_snapshot;
@@ -78,6 +79,7 @@ pub(crate) fn handler(action: &str) -> Option<Handler> {
         "AssociateAddress" => addresses::associate,
         "AttachNetworkInterface" => interfaces::attach,
         "AttachVolume" => attach_volume::attach,
+        "CancelCapacityReservation" => reserved::cancel_reservation,
         "CopySnapshot" => copy_snapshot::copy,
         "CreateImage" => register_image::create_from_instance,
         "CreateKeyPair" => key_pairs::create,
@@ -91,6 +93,7 @@ pub(crate) fn handler(action: &str) -> Option<Handler> {
         "CreateVolume" => volumes::create,
         "DeleteKeyPair" => key_pairs::delete,
         "DeleteNetworkInterface" => interfaces::delete,
+        "DeletePlacementGroup" => reserved::delete_group,
         "DeleteSecurityGroup" => security_groups::delete,
         "DeleteSnapshot" => delete_snapshot::delete,
         "DeleteSubnet" => subnets::delete,
@@ -99,14 +102,18 @@ pub(crate) fn handler(action: &str) -> Option<Handler> {
         "DeregisterImage" => image_states::deregister,
         "DescribeAddresses" => addresses::describe,
         "DescribeAvailabilityZones" => places::describe_zones,
+        "DescribeCapacityReservations" => reserved::describe_reservations,
+        "DescribeHosts" => reserved::describe_hosts,
         "DescribeImages" => describe_images::describe,
         "DescribeInstanceAttribute" => instance_attribute::describe,
         "DescribeInstanceStatus" => describe_status::describe,
+        "DescribeInstanceTypeOfferings" => instance_types::describe_offerings,
         "DescribeInstanceTypes" => instance_types::describe,
         "DescribeInstances" => describe_instances::describe,
         "DescribeKeyPairs" => key_pairs::describe,
         "DescribeLockedSnapshots" => lock_snapshot::describe,
         "DescribeNetworkInterfaces" => describe_interfaces::describe,
+        "DescribePlacementGroups" => reserved::describe_groups,
         "DescribeRegions" => places::describe_regions,
         "DescribeReplaceRootVolumeTasks" => replace_root::describe,
         "DescribeSecurityGroups" => security_groups::describe,
@@ -131,6 +138,7 @@ pub(crate) fn handler(action: &str) -> Option<Handler> {
         "ModifySnapshotTier" => snapshot_tier::modify,
         "RegisterImage" => register_image::register,
         "ReleaseAddress" => addresses::release,
+        "ReleaseHosts" => reserved::release_hosts,
         "ResetSnapshotAttribute" => share_snapshot::reset,
         "RestoreSnapshotTier" => snapshot_tier::restore,
         "RunInstances" => run_instances::run,

@@ -45,6 +45,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/guest/commands", post(guest::send))
         .route("/guest/commands/{id}/{instance}", get(guest::look))
         .route("/images", post(images::plant))
+        .route("/instance-types/withhold", post(instances::withhold))
         .route("/instances/impair", post(instances::impair))
         .route("/instances/vanish", post(instances::vanish))
         .route("/keys", get(keys::list).post(keys::set))

@@ -95,6 +95,18 @@ impl Params {
             .collect()
     }
 
+    /// The names that a describe call spells out, in its list or in a filter.
+    pub(crate) fn spelled_out(&self, list: &str, filter: &str) -> BTreeSet<String> {
+        let filters = self.structs("Filter");
+        let by_name = filters.iter().filter(|one| one.text("Name") == Some(filter));
+        by_name
+            .flat_map(|filter| filter.list("Value"))
+            .chain(self.list(list))
+            .filter(|name| !name.contains(['*', '?']))
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// `Name.1.Inner`, `Name.2.Inner`, …: a list of structures.
     pub(crate) fn structs(&self, name: &str) -> Vec<Self> {
         self.numbers(name)

@@ -12,6 +12,7 @@ pub(crate) mod interface;
 pub(crate) mod key_pair;
 pub(crate) mod launch;
 pub(crate) mod network;
+pub(crate) mod place;
 pub(crate) mod root_replacement;
 pub(crate) mod security_group;
 pub(crate) mod sharing;
@@ -48,6 +49,7 @@ use self::instance::Instance;
 use self::interface::Interface;
 use self::key_pair::KeyPairs;
 use self::network::Network;
+use self::place::Places;
 use self::root_replacement::RootReplacements;
 use self::snapshot::{Planned, Snapshot};
 use self::volume::Volume;
@@ -98,6 +100,7 @@ pub(crate) struct Region {
     pub(crate) interfaces: BTreeMap<InterfaceId, Interface>,
     pub(crate) addresses: BTreeMap<AllocationId, Address>,
     pub(crate) key_pairs: KeyPairs,
+    pub(crate) places: Places,
     pub(crate) root_replacements: RootReplacements,
     /// What a test has in store for the next instance.
     pub(crate) next_impairment: Option<Impairment>,
@@ -216,6 +219,7 @@ impl Region {
             interfaces: BTreeMap::new(),
             addresses: BTreeMap::new(),
             key_pairs: KeyPairs::default(),
+            places: Places::default(),
             root_replacements: RootReplacements::default(),
             next_impairment: None,
             guests: Guests::default(),

@@ -155,7 +155,7 @@ fn network_performance(
 fn placement(target: &InstanceConfiguration) -> ec2types::Placement {
     let placement = &target.placement;
     // EC2 knows a group by its name or its id, and refuses both at once.
-    let name = placement.group_name.clone().filter(|name| !name.is_empty());
+    let name = placement.group().map(str::to_owned);
     let id = placement.group_id.clone().filter(|_| name.is_none());
     ec2types::Placement::builder()
         .set_availability_zone(placement.availability_zone.clone())

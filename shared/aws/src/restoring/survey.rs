@@ -5,8 +5,13 @@ use crate::configuration::{Captured, capture_configurations, interface_configura
 use crate::copies::describe_by_ids;
 use crate::failure::{Failure, class_of, reason_of};
 use crate::snapshots::Refusal;
-use aws_sdk_ec2::types::{Image, NetworkInfo, ProcessorInfo, VCpuInfo};
-use aws_sdk_ec2::{Client, error::ProvideErrorMetadata};
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::operation::describe_capacity_reservations::DescribeCapacityReservationsOutput;
+use aws_sdk_ec2::operation::describe_hosts::DescribeHostsOutput;
+use aws_sdk_ec2::types::{
+    AllocationState, CapacityReservationState, Image, LocationType, NetworkInfo, ProcessorInfo, VCpuInfo,
+};
 use aws_sdk_kms::types::KeyState;
 use holdfast_core::configuration::InstanceConfiguration;
 use holdfast_core::failure::ErrorClass;
@@ -72,6 +77,12 @@ pub struct Questions {
     pub keys: BTreeSet<String>,
     /// Instance types.
     pub instance_types: BTreeSet<String>,
+    /// Placement groups by their names.
+    pub placement_groups: BTreeSet<String>,
+    /// Dedicated hosts.
+    pub hosts: BTreeSet<String>,
+    /// Capacity reservations.
+    pub reservations: BTreeSet<String>,
     /// Volumes whose attachments are asked for.
     pub volumes: BTreeSet<VolumeId>,
     /// Volumes that are kept for an undo.
@@ -113,13 +124,14 @@ pub async fn survey(clients: &Clients, questions: &Questions) -> Result<Survey, 
         describe_key_pairs(ec2, &questions.key_pairs),
         describe_interfaces(ec2, &questions.interfaces, &questions.addresses),
     )?;
-    let (elastic_ips, images, image_names, snapshots, instance_types, zones, shared) = tokio::try_join!(
+    let (elastic_ips, images, image_names, snapshots, instance_types, zones, places, shared) = tokio::try_join!(
         describe_addresses(ec2, &questions.elastic_ips),
         describe_images(ec2, &questions.images),
         describe_image_names(ec2, &questions.image_names),
         describe_snapshots(ec2, &questions.snapshots),
         describe_types(ec2, &questions.instance_types),
         describe_zones(ec2),
+        describe_places(ec2, questions),
         describe_shared(ec2, &questions.volumes),
     )?;
     let (interfaces, taken_addresses) = interfaces;
@@ -147,6 +159,7 @@ pub async fn survey(clients: &Clients, questions: &Questions) -> Result<Survey, 
             unusable_keys,
             key_arns,
             kept_volumes,
+            places,
             instance_types,
             attach_to: None,
             shared_volumes: shared,
@@ -446,6 +459,7 @@ async fn describe_types(
     names: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, TypeFacts>, Failure> {
     let mut found = BTreeMap::new();
+    let mut zones = describe_offerings(ec2, names).await?;
     for names in chunks(names) {
         let mut pages = ec2
             .describe_instance_types()
@@ -468,6 +482,7 @@ async fn describe_types(
                     default_cores: cpu.and_then(VCpuInfo::default_cores),
                     default_threads_per_core: cpu.and_then(VCpuInfo::default_threads_per_core),
                     burstable: kind.burstable_performance_supported() == Some(true),
+                    zones: zones.remove(name.as_str()).unwrap_or_default(),
                     most_interfaces: kind
                         .network_info()
                         .and_then(NetworkInfo::maximum_network_interfaces),
@@ -477,6 +492,90 @@ async fn describe_types(
         }
     }
     Ok(found)
+}
+
+/// The zones in which each type is offered.
+async fn describe_offerings(
+    ec2: &Client,
+    names: &BTreeSet<String>,
+) -> Result<BTreeMap<String, BTreeSet<String>>, Failure> {
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for names in chunks(names) {
+        let mut pages = ec2
+            .describe_instance_type_offerings()
+            .location_type(LocationType::AvailabilityZone)
+            .filters(filter("instance-type", names))
+            .max_results(PAGE)
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| Failure::call("listing where the types are offered", error))?;
+            for offering in page.instance_type_offerings() {
+                if let (Some(kind), Some(zone)) = (offering.instance_type(), offering.location()) {
+                    found
+                        .entry(kind.as_str().to_owned())
+                        .or_default()
+                        .insert(zone.to_owned());
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Those of the placement groups, hosts and reservations that an instance can stand in.
+async fn describe_places(ec2: &Client, questions: &Questions) -> Result<BTreeSet<String>, Failure> {
+    let mut found = BTreeSet::new();
+    for names in chunks(&questions.placement_groups) {
+        let answer = ec2
+            .describe_placement_groups()
+            .filters(filter("group-name", names))
+            .filters(filter("state", ["available"]))
+            .send()
+            .await
+            .map_err(|error| Failure::call("listing the placement groups", error))?;
+        let groups = answer.placement_groups().iter();
+        found.extend(groups.filter_map(|group| group.group_name().map(str::to_owned)));
+    }
+    // These have no filter for ids, and an unknown id is an error.
+    for id in &questions.hosts {
+        let answer = ec2.describe_hosts().host_ids(id).send().await;
+        let answer = unless_gone(answer, || format!("looking at the host {id}"))?;
+        let mut hosts = answer.iter().flat_map(DescribeHostsOutput::hosts);
+        if hosts.any(|host| host.state() == Some(&AllocationState::Available)) {
+            found.insert(id.clone());
+        }
+    }
+    for id in &questions.reservations {
+        let answer = ec2
+            .describe_capacity_reservations()
+            .capacity_reservation_ids(id)
+            .send()
+            .await;
+        let answer = unless_gone(answer, || format!("looking at the capacity reservation {id}"))?;
+        let mut reservations = answer
+            .iter()
+            .flat_map(DescribeCapacityReservationsOutput::capacity_reservations);
+        if reservations.any(|one| one.state() == Some(&CapacityReservationState::Active)) {
+            found.insert(id.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// An answer; none where what was asked about is gone.
+fn unless_gone<T, E>(
+    answer: Result<T, SdkError<E>>,
+    what: impl FnOnce() -> String,
+) -> Result<Option<T>, Failure>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if class_of(&error) == ErrorClass::Gone => Ok(None),
+        Err(error) => Err(Failure::call(what(), error)),
+    }
 }
 
 async fn describe_zones(ec2: &Client) -> Result<BTreeSet<String>, Failure> {

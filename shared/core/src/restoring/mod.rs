@@ -40,6 +40,7 @@ mod stopping;
 mod addresses;
 mod elastic;
 mod network;
+mod placement;
 mod volume_orders;
 
 #[cfg(test)]

@@ -255,6 +255,7 @@ pub(crate) fn around(configuration: &InstanceConfiguration) -> Surroundings {
         default_cores: Some(1),
         default_threads_per_core: Some(2),
         burstable,
+        zones: BTreeSet::from(["eu-west-1a".to_owned(), "eu-west-1b".to_owned()]),
         most_interfaces: Some(3),
     };
     let fact = |volume: &VolumeConfiguration| SnapshotFacts {
@@ -284,18 +285,7 @@ pub(crate) fn around(configuration: &InstanceConfiguration) -> Surroundings {
         ]),
         key_pairs: BTreeSet::from(["ops".to_owned(), "other".to_owned()]),
         taken_addresses: taken.collect(),
-        interfaces: configuration
-            .interfaces
-            .iter()
-            .map(|interface| {
-                let facts = InterfaceFacts {
-                    is_free: false,
-                    instance_id: Some(resource()),
-                    now: interface.clone(),
-                };
-                (interface.network_interface_id.clone(), facts)
-            })
-            .collect(),
+        interfaces: standing_interfaces(configuration),
         elastic_ips: BTreeMap::from([("eipalloc-1".to_owned(), holder(&configuration.interfaces[0]))]),
         images: BTreeMap::from([(
             "ami-0123456789abcdef0".to_owned(),
@@ -322,6 +312,7 @@ pub(crate) fn around(configuration: &InstanceConfiguration) -> Surroundings {
         unusable_keys: BTreeMap::new(),
         key_arns: BTreeMap::new(),
         kept_volumes: BTreeMap::new(),
+        places: ["h-1", "near", "cr-1"].map(str::to_owned).into(),
         instance_types: BTreeMap::from([
             ("m5.large".to_owned(), kind("x86_64", false)),
             ("t3.micro".to_owned(), kind("x86_64", true)),
@@ -332,6 +323,19 @@ pub(crate) fn around(configuration: &InstanceConfiguration) -> Surroundings {
         zones: BTreeSet::from(["eu-west-1a".to_owned(), "eu-west-1b".to_owned()]),
         target_groups: Vec::new(),
     }
+}
+
+/// The interfaces of the instance that still runs.
+fn standing_interfaces(configuration: &InstanceConfiguration) -> BTreeMap<String, InterfaceFacts> {
+    let facts = |interface: &InterfaceConfiguration| InterfaceFacts {
+        is_free: false,
+        instance_id: Some(resource()),
+        now: interface.clone(),
+    };
+    let interfaces = configuration.interfaces.iter();
+    interfaces
+        .map(|interface| (interface.network_interface_id.clone(), facts(interface)))
+        .collect()
 }
 
 /// Surroundings in which the original is gone, and its addresses are free.

@@ -34,6 +34,9 @@ pub struct Surroundings {
     pub key_arns: BTreeMap<String, String>,
     /// Volumes that are kept for an undo and are still there, and whether each is free.
     pub kept_volumes: BTreeMap<VolumeId, bool>,
+    /// Placement groups, dedicated hosts and capacity reservations that an instance can stand in, by name or id as it
+    /// was asked.
+    pub places: BTreeSet<String>,
     /// Instance types that are offered here.
     pub instance_types: BTreeMap<String, TypeFacts>,
     /// The instance that volumes are to be attached to; none when it is not there.
@@ -139,6 +142,8 @@ pub struct TypeFacts {
     pub default_threads_per_core: Option<i32>,
     /// Whether its performance is burstable, and so has a credit option.
     pub burstable: bool,
+    /// The zones in which it is offered.
+    pub zones: BTreeSet<String>,
     /// The most network interfaces.
     pub most_interfaces: Option<i32>,
 }

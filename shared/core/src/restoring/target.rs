@@ -3,11 +3,9 @@
 use super::Mode;
 use super::deciding::Deciding;
 use super::fidelity::Difference;
-use super::overrides::PlacementChoice;
 use super::step::named;
 use crate::configuration::{
-    CapacityReservation, InstanceConfiguration, InterfaceConfiguration, Placement, PrivateAddress,
-    VolumeConfiguration,
+    InstanceConfiguration, InterfaceConfiguration, PrivateAddress, VolumeConfiguration,
 };
 use crate::ids::SnapshotId;
 use serde::{Deserialize, Serialize};
@@ -50,6 +48,7 @@ impl Deciding<'_> {
         self.set_access(&mut target);
         self.set_placement(&mut target);
         self.set_interfaces(&mut target);
+        self.check_zone(&target);
         if self.overrides.without_user_data {
             target.user_data = None;
         }
@@ -142,52 +141,6 @@ impl Deciding<'_> {
                     ["an instance profile of this account", "\"\" for none"],
                 );
             }
-        }
-    }
-
-    fn set_placement(&mut self, target: &mut InstanceConfiguration) {
-        let captured = &self.captured.placement;
-        let bound = [
-            (
-                "dedicated host",
-                captured.host_id.is_some() || captured.host_resource_group_arn.is_some(),
-            ),
-            (
-                "placement group",
-                captured.group_name.is_some() || captured.group_id.is_some(),
-            ),
-            (
-                "capacity reservation",
-                self.captured.capacity_reservation.reservation_id.is_some()
-                    || self.captured.capacity_reservation.resource_group_arn.is_some(),
-            ),
-        ];
-        match self.overrides.placement {
-            Some(PlacementChoice::Default) => {
-                target.placement = Placement {
-                    tenancy: Some("default".to_owned()),
-                    ..Placement::default()
-                };
-                target.capacity_reservation = CapacityReservation {
-                    preference: Some("open".to_owned()),
-                    ..CapacityReservation::default()
-                };
-            }
-            None if self.held.is_replica => {
-                let names: Vec<&str> = bound
-                    .iter()
-                    .filter(|(_, is)| *is)
-                    .map(|(name, _)| *name)
-                    .collect();
-                if !names.is_empty() {
-                    let problem = format!(
-                        "{} of the captured instance belongs to its region",
-                        names.join(" and ")
-                    );
-                    self.block("overrides.placement", problem, ["default"]);
-                }
-            }
-            Some(PlacementChoice::AsCaptured) | None => {}
         }
     }
 }

@@ -1,10 +1,12 @@
-//! `DescribeInstanceTypes`, and what a type means for an instance's interfaces.
+//! `DescribeInstanceTypes` and `DescribeInstanceTypeOfferings`, and what a type means for an instance's interfaces.
 
 use std::collections::BTreeMap;
 
 use crate::error::Ec2Error;
+use crate::filter::{Filterable, Values, View};
 use crate::page::{DescribeRules, find};
 use crate::params::Params;
+use crate::tags::Tags;
 use crate::world::instance_type::InstanceType;
 use crate::xml::Xml;
 
@@ -44,6 +46,75 @@ pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec
     let found = find(&all, params, &RULES, scope.view(), |_| true)?;
     let mut xml = Xml::new();
     xml.list("instanceTypeSet", found.resources, write);
+    xml.maybe("nextToken", found.next_token);
+    Ok(xml)
+}
+
+/// Offerings have no ids.
+const OFFERINGS: DescribeRules = DescribeRules {
+    ids: "",
+    ids_in_messages: "",
+    page_sizes: 5..=1000,
+    check_id: |_| Ok(()),
+    not_found: |_| Ec2Error::missing("LocationType"),
+};
+
+/// A type in a place that has it.
+struct Offering {
+    kind: String,
+    location: String,
+    tags: Tags,
+}
+
+impl Filterable for Offering {
+    const FILTERS: &'static [&'static str] = &["instance-type", "location"];
+
+    fn tags(&self) -> &Tags {
+        &self.tags
+    }
+
+    fn each_value(&self, filter: &str, _view: View<'_>, values: &mut Values<'_>) {
+        values.text(match filter {
+            "instance-type" => &self.kind,
+            _ => &self.location,
+        });
+    }
+}
+
+/// Every type in every zone, but for those that a test withholds; or in the region.
+pub(super) fn describe_offerings(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
+    let region = &scope.region;
+    let location_type = params.text("LocationType").unwrap_or("region");
+    let locations: Vec<String> = match location_type {
+        "region" => vec![region.name.clone()],
+        "availability-zone" => region.network.zones().map(|subnet| subnet.zone.clone()).collect(),
+        other => {
+            return Err(Ec2Error::invalid_value(format!(
+                "The simulator knows no offerings by {other}."
+            )));
+        }
+    };
+    let mut all: BTreeMap<String, Offering> = BTreeMap::new();
+    for kind in InstanceType::all().map(|kind| kind.name) {
+        for location in locations
+            .iter()
+            .filter(|location| region.places.is_offered(&kind, location))
+        {
+            let offering = Offering {
+                kind: kind.clone(),
+                location: location.clone(),
+                tags: Tags::default(),
+            };
+            all.insert(format!("{kind} {location}"), offering);
+        }
+    }
+    let found = find(&all, params, &OFFERINGS, scope.view(), |_| true)?;
+    let mut xml = Xml::new();
+    xml.list("instanceTypeOfferingSet", found.resources, |xml, offering| {
+        xml.text("instanceType", &offering.kind)
+            .text("locationType", location_type)
+            .text("location", &offering.location);
+    });
     xml.maybe("nextToken", found.next_token);
     Ok(xml)
 }

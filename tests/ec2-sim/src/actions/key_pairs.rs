@@ -146,7 +146,12 @@ pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec
     {
         return Err(key_pair_not_found(unknown));
     }
-    let names: BTreeSet<String> = pairs.made.keys().cloned().chain(names_in(params)).collect();
+    let names: BTreeSet<String> = pairs
+        .made
+        .keys()
+        .cloned()
+        .chain(params.spelled_out("KeyName", "key-name"))
+        .collect();
     let all: BTreeMap<String, KeyPair> = names
         .into_iter()
         .filter_map(|name| {
@@ -164,18 +169,4 @@ pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec
             .maybe("publicKey", pair.public.as_ref().filter(|_| with_public));
     });
     Ok(xml)
-}
-
-/// The names that a call spells out, in its list or in a filter.
-fn names_in(params: &Params) -> Vec<String> {
-    let filters = params.structs("Filter");
-    let by_name = filters
-        .iter()
-        .filter(|filter| filter.text("Name") == Some("key-name"));
-    by_name
-        .flat_map(|filter| filter.list("Value"))
-        .chain(params.list("KeyName"))
-        .filter(|name| !name.contains(['*', '?']))
-        .map(str::to_owned)
-        .collect()
 }

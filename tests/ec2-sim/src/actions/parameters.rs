@@ -81,6 +81,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     ("AttachVolume", &["Device", "InstanceId", "VolumeId"]),
+    ("CancelCapacityReservation", &["CapacityReservationId"]),
     (
         "CopySnapshot",
         &[
@@ -187,6 +188,7 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
     ("DeleteKeyPair", &["KeyName", "KeyPairId"]),
     ("DeleteNetworkInterface", &["NetworkInterfaceId"]),
+    ("DeletePlacementGroup", &["GroupName"]),
     ("DeleteSecurityGroup", &["GroupId", "GroupName"]),
     ("DeleteSnapshot", &["SnapshotId"]),
     ("DeleteSubnet", &["SubnetId"]),
@@ -195,6 +197,8 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("DeregisterImage", &["DeleteAssociatedSnapshots", "ImageId"]),
     ("DescribeAddresses", &["AllocationId", "Filter", "PublicIp"]),
     ("DescribeAvailabilityZones", &["ZoneName"]),
+    ("DescribeCapacityReservations", &["CapacityReservationId"]),
+    ("DescribeHosts", &["HostId"]),
     (
         "DescribeImages",
         &[
@@ -219,6 +223,10 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "DescribeInstanceTypeOfferings",
+        &["Filter", "LocationType", "MaxResults", "NextToken"],
+    ),
+    (
         "DescribeInstanceTypes",
         &["Filter", "InstanceType", "MaxResults", "NextToken"],
     ),
@@ -238,6 +246,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         "DescribeNetworkInterfaces",
         &["Filter", "MaxResults", "NetworkInterfaceId", "NextToken"],
     ),
+    ("DescribePlacementGroups", &["Filter", "GroupName"]),
     ("DescribeRegions", &["AllRegions", "Filter", "RegionName"]),
     (
         "DescribeReplaceRootVolumeTasks",
@@ -352,6 +361,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     ("ReleaseAddress", &["AllocationId"]),
+    ("ReleaseHosts", &["HostId"]),
     ("ResetSnapshotAttribute", &["Attribute", "SnapshotId"]),
     (
         "RestoreSnapshotTier",

@@ -139,6 +139,7 @@ impl Request {
         let image = launchable_image(scope, params.required("ImageId")?)?;
         let mut launch = Launch::read(params, scope.account, &subnet.zone)?;
         check_interfaces(&launch.instance_type, interfaces.len())?;
+        scope.region.places.check(&launch, &subnet.zone)?;
         let hardware = hardware_of(image, &mut launch, params)?;
         let specs = DeviceSpec::read_all(params)?;
         if let Some(image) = image {

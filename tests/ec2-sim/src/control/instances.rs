@@ -58,6 +58,24 @@ pub(super) async fn impair(world: World, Json(request): Json<Impair>) -> Result<
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Withhold {
+    instance_type: String,
+    zone: String,
+}
+
+/// Takes a type out of a zone.
+pub(super) async fn withhold(world: World, Json(request): Json<Withhold>) -> Result<Answer<Value>, Refused> {
+    let mut account = world.lock();
+    let scope = account.scope(&world.region, &world.app.ids);
+    scope
+        .region
+        .places
+        .withhold(&request.instance_type, &request.zone);
+    Ok(Answer(json!({})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct FailReplacement {
     instance_id: String,
     #[serde(default)]

@@ -22,11 +22,15 @@ fn region(around: &mut Surroundings) {
     for snapshot in snapshots.values_mut() {
         snapshot.kms_key_id = Some(OTHER_KEY.to_owned());
     }
+    let mut instance_types = std::mem::take(&mut around.instance_types);
+    for facts in instance_types.values_mut() {
+        facts.zones = BTreeSet::from(["eu-central-1a".to_owned()]);
+    }
     *around = Surroundings {
         subnets: BTreeMap::from([("subnet-here".to_owned(), here)]),
         security_groups: BTreeMap::from([("sg-here".to_owned(), "vpc-9".to_owned())]),
         zones: BTreeSet::from(["eu-central-1a".to_owned()]),
-        instance_types: std::mem::take(&mut around.instance_types),
+        instance_types,
         snapshots,
         ..Surroundings::default()
     };

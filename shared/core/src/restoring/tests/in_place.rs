@@ -35,6 +35,14 @@ fn replace(now: &mut InstanceConfiguration, device: &str) {
     now.volumes.push(new_volume(device));
 }
 
+/// A volume comes to `/dev/sdf` that was restored from a backup of an instance.
+fn replace_from(now: &mut InstanceConfiguration, resource: &str) {
+    replace(now, "/dev/sdf");
+    let origin = format!("rp-20261125T050000Z-0123456789abcdef/{resource}");
+    let tags = &mut volume_mut(now, "/dev/sdf").tags;
+    tags.insert(RESTORED_FROM.to_owned(), origin);
+}
+
 pub(super) fn instances() -> Vec<Instance> {
     let mut all = moved();
     all.extend(shared());
@@ -116,12 +124,7 @@ fn moved() -> Vec<Instance> {
             )
             .given(Destructive, nothing(), replaced(), &[], as_told),
         Instance::new("a volume that an earlier restore in place put there", plain())
-            .now(|now| {
-                replace(now, "/dev/sdf");
-                let origin = format!("rp-20261125T050000Z-0123456789abcdef/{}", resource());
-                let tags = &mut volume_mut(now, "/dev/sdf").tags;
-                tags.insert(RESTORED_FROM.to_owned(), origin);
-            })
+            .now(|now| replace_from(now, resource().as_str()))
             .given(
                 InPlace,
                 nothing(),
@@ -134,20 +137,13 @@ fn moved() -> Vec<Instance> {
                 },
             ),
         Instance::new("a volume that a restore of another instance made", plain())
-            .now(|now| {
-                replace(now, "/dev/sdf");
-                let origin = "rp-20261125T050000Z-0123456789abcdef/i-00000000000000009".to_owned();
-                let tags = &mut volume_mut(now, "/dev/sdf").tags;
-                tags.insert(RESTORED_FROM.to_owned(), origin);
-            })
+            .now(|now| replace_from(now, "i-00000000000000009"))
             .given(
                 InPlace,
                 nothing(),
                 swapped(),
                 &["volumes./dev/sdf.volume_id"],
-                |blueprint| {
-                    assert!(exchange(&blueprint.exchanges, "/dev/sdf").is_foreign);
-                },
+                |blueprint| assert!(exchange(&blueprint.exchanges, "/dev/sdf").is_foreign),
             ),
         Instance::new("a captured volume that stands at another device now", plain())
             .now(|now| "/dev/sdz".clone_into(&mut volume_mut(now, "/dev/sdf").device))

@@ -20,6 +20,7 @@ pub(super) fn instances() -> Vec<Instance> {
     all.extend(states());
     all.extend(kinds());
     all.extend(places());
+    all.extend(lost_places());
     all.extend(labels());
     all
 }
@@ -267,6 +268,11 @@ fn places() -> Vec<Instance> {
                     Some("eu-west-1a")
                 );
             },
+        )
+        .blocked(
+            Clone,
+            json!({"overrides": {"subnet_id": "subnet-b", "interfaces": "primary_only"}}),
+            &[("overrides.placement", &["default"])],
         ),
         Instance::new(
             "in a placement group",
@@ -301,6 +307,49 @@ fn places() -> Vec<Instance> {
             ],
             |blueprint| assert_eq!(blueprint.target.capacity_reservation.reservation_id, None),
         ),
+    ]
+}
+
+/// What an instance stood in, and is gone or elsewhere.
+fn lost_places() -> Vec<Instance> {
+    let gone: [(&str, &[&str]); 3] = [("overrides.placement", &["default"]); 3];
+    vec![
+        Instance::new(
+            "in a group, on a host and in a reservation that are gone",
+            plain_but(|captured| {
+                captured.placement.group_name = Some("near".to_owned());
+                captured.placement.host_id = Some("h-1".to_owned());
+                captured.capacity_reservation.reservation_id = Some("cr-1".to_owned());
+            }),
+        )
+        .around(|around| around.places.clear())
+        .blocked(Clone, nothing(), &gone)
+        .blocked(Destructive, nothing(), &gone)
+        .given(
+            Clone,
+            json!({"overrides": {"placement": "default"}}),
+            launched(),
+            &[
+                "capacity_reservation.reservation_id",
+                "placement.group_name",
+                "placement.host_id",
+            ],
+            as_told,
+        ),
+        Instance::new("of a type that one zone does not have", plain())
+            .around(|around| {
+                let facts = around.instance_types.get_mut("m5.large").unwrap();
+                facts.zones.remove("eu-west-1b");
+            })
+            .given(Clone, nothing(), launched(), &[], as_told)
+            .blocked(
+                Clone,
+                json!({"overrides": {"subnet_id": "subnet-b", "interfaces": "primary_only"}}),
+                &[(
+                    "overrides.instance_type",
+                    &["a type that is offered in eu-west-1b"],
+                )],
+            ),
     ]
 }
 
