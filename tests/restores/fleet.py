@@ -23,6 +23,8 @@ from places import Place
 from restoring import Restorer, whole
 
 ROLE = "restored-shop-web"
+HOST = "h-0f1ee7f1ee7f1ee70"
+RESERVATION = "cr-0f1ee7f1ee7f1ee70"
 
 
 @dataclass
@@ -108,7 +110,12 @@ def _start_all(fleet: Fleet, tags: dict[str, str]) -> list[Machine]:
     shop = start("shop", disk(), disk(DeleteOnTermination=False), DisableApiTermination=True, DisableApiStop=True)
     for machine in (pair, shop):
         fleet.addresses[machine.name] = give_address(place, machine)
-    resting = start("resting", disk())
+    resting = start(
+        "resting",
+        disk(),
+        Placement={"GroupName": f"{fleet.plan_id}-group"},
+        CapacityReservationSpecification={"CapacityReservationTarget": {"CapacityReservationId": RESERVATION}},
+    )
     ec2.stop_instances(InstanceIds=[resting.instance])
     images = {
         name: place.simulator("POST", "images", windows_server(f"{fleet.plan_id}-{name}"))["image_id"]
@@ -119,6 +126,7 @@ def _start_all(fleet: Fleet, tags: dict[str, str]) -> list[Machine]:
         start("db", disk(), disk()),
         start("steady", disk(), disk(), DisableApiStop=True),
         start("proved", disk()),
+        start("bound", disk(), Placement={"Tenancy": "host", "HostId": HOST}),
         start("doubtful", disk(), disk(), NetworkInterfaces=two),
     ]
     ec2.deregister_image(ImageId=images["orphan"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleet import Fleet
+from fleet import HOST, Fleet
 from machines import interfaces_of
 from places import Place
 
@@ -48,3 +48,18 @@ def test_a_dry_run_names_what_is_in_the_way_and_what_can_be_chosen(fleet: Fleet,
     (obstacle,) = planned["obstacles"]
     assert obstacle["field"] == "overrides.private_address"
     assert "automatic" in obstacle["choices"]
+
+
+def test_a_dry_run_finds_out_that_the_dedicated_host_is_gone(fleet: Fleet, place: Place) -> None:
+    def obstacles(**more: Any) -> list[dict[str, Any]]:
+        told = fleet.restorer.run(**fleet.request("clone", "bound", dry_run=True, **more))
+        return told["planned"][0].get("obstacles", [])
+
+    ec2 = place.client("ec2")
+    assert obstacles() == []
+    ec2.terminate_instances(InstanceIds=[fleet.machines["bound"].instance])
+    assert ec2.release_hosts(HostIds=[HOST])["Successful"] == [HOST]
+    (obstacle,) = obstacles()
+    assert (obstacle["field"], obstacle["choices"]) == ("overrides.placement", ["default"])
+    assert HOST in obstacle["problem"]
+    assert obstacles(overrides={"placement": "default"}) == []

@@ -1030,7 +1030,7 @@ fn from_marketplace() -> Value {
         {"mode": "clone"},
         {"mode": "clone", "overrides": {"subnet_id": "$elsewhere"}, "refused": "overrides.instance_type"},
         {"mode": "clone", "overrides": {"subnet_id": "$elsewhere", "instance_type": "t3.micro"},
-            "announces": ["instance_type", "interfaces.0.subnet_id", "placement.availability_zone"]},
+            "announces": ["instance_type", "cpu_credits", "interfaces.0.subnet_id", "placement.availability_zone"]},
     ]),
 )]
 #[case::fewer_cores_than_the_type_has(
