@@ -238,6 +238,7 @@ async fn describe_subnets(ec2: &Client, ids: &BTreeSet<String>) -> Result<BTreeM
                     zone: zone.to_owned(),
                     vpc_id: vpc.to_owned(),
                     cidr: subnet.cidr_block().unwrap_or_default().to_owned(),
+                    on_outpost: subnet.outpost_arn().is_some(),
                     free: subnet.available_ip_address_count().unwrap_or(0),
                 };
                 found.insert(id.to_owned(), facts);

@@ -97,8 +97,12 @@ impl Deciding<'_> {
             }
         }
         // A type that is offered nowhere is told of before, and so is a subnet that is not there.
+        let subnet = target
+            .subnet_id
+            .as_ref()
+            .and_then(|id| self.around.subnets.get(id));
         let facts = self.around.instance_types.get(kind);
-        let facts = facts.filter(|_| self.around.zones.contains(zone));
+        let facts = facts.filter(|_| subnet.is_some_and(|subnet| !subnet.on_outpost));
         if let Some(facts) = facts.filter(|facts| !facts.zones.contains(zone)) {
             let zones: Vec<&str> = facts.zones.iter().map(String::as_str).collect();
             let problem = format!("{kind} is not offered in {zone}, but in {}", zones.join(", "));

@@ -248,6 +248,7 @@ pub(crate) fn around(configuration: &InstanceConfiguration) -> Surroundings {
         zone: "eu-west-1a".to_owned(),
         vpc_id: "vpc-1".to_owned(),
         cidr: cidr.to_owned(),
+        on_outpost: false,
         free: 200,
     };
     let kind = |architecture: &str, burstable: bool| TypeFacts {

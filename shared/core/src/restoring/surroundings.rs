@@ -58,6 +58,8 @@ pub struct Subnet {
     pub vpc_id: String,
     /// Its IPv4 range, such as `10.0.1.0/24`.
     pub cidr: String,
+    /// Whether it is on an Outpost, which has types of its own.
+    pub on_outpost: bool,
     /// How many addresses are free in it.
     pub free: i32,
 }

@@ -16,6 +16,7 @@ fn region(around: &mut Surroundings) {
         zone: "eu-central-1a".to_owned(),
         vpc_id: "vpc-9".to_owned(),
         cidr: "10.9.0.0/24".to_owned(),
+        on_outpost: false,
         free: 100,
     };
     let mut snapshots = std::mem::take(&mut around.snapshots);

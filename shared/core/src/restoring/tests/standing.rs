@@ -350,6 +350,13 @@ fn lost_places() -> Vec<Instance> {
                     &["a type that is offered in eu-west-1b"],
                 )],
             ),
+        Instance::new("on an Outpost, whose types its zone does not have", plain())
+            .around(|around| {
+                let facts = around.instance_types.get_mut("m5.large").unwrap();
+                facts.zones.clear();
+                around.subnets.get_mut("subnet-a").unwrap().on_outpost = true;
+            })
+            .given(Clone, nothing(), launched(), &[], as_told),
     ]
 }
 
