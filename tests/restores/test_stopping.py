@@ -16,7 +16,10 @@ from restoring import Restorer
 
 
 def by_function(restorer: Restorer, _: str, job: str) -> None:
-    restorer.ask(action="abort", job_id=job)
+    asked = restorer.ask(action="describe", job_id=job)
+    told = restorer.ask(action="abort", job_id=job)
+    for field in ("mode", "recovery_point_id", "moment"):
+        assert told[field] == asked[field], told
 
 
 def by_execution(restorer: Restorer, execution: str, _: str) -> None:

@@ -96,8 +96,9 @@ impl RestoreInstance {
             .catalog
             .advance_job(job_id, JobStatus::Aborting, None, now)
             .await?;
+        let restore = self.restore_job(job_id).await?;
         let restores = self.catalog.list_restores(job_id).await?;
-        let mut told = told(job, None, &restores);
+        let mut told = told(job, Some(&restore), &restores);
         let past = restores
             .iter()
             .filter(|restore| restore.has_cut_over)

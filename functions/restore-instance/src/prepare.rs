@@ -10,7 +10,8 @@ use holdfast_core::ids::{
 use holdfast_core::job::{Job, JobKind, JobStatus, Progress};
 use holdfast_core::pacing::later;
 use holdfast_core::replica::Destination;
-use holdfast_core::restoring::blueprint::{Blueprint, decide_restore};
+use holdfast_core::restoring::blueprint::Blueprint;
+use holdfast_core::restoring::decide::decide_restore;
 use holdfast_core::restoring::message::{PlannedRestore, RestorePrepared};
 use holdfast_core::restoring::obstacles::Obstacle;
 use holdfast_core::restoring::order::decide_waves;

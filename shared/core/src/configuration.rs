@@ -197,6 +197,20 @@ pub struct InterfaceConfiguration {
     pub tags: Tags,
 }
 
+impl InterfaceConfiguration {
+    /// Its place on its network card.
+    #[must_use]
+    pub fn index(&self) -> i32 {
+        self.device_index.unwrap_or(0)
+    }
+
+    /// Whether it is the instance's primary interface, which nobody can detach.
+    #[must_use]
+    pub fn is_primary(&self) -> bool {
+        self.index() == 0 && self.network_card_index.unwrap_or(0) == 0
+    }
+}
+
 /// A private address of an interface, and the elastic IP on it if there is one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -2,7 +2,6 @@
 
 use super::Mode;
 use super::deciding::Deciding;
-use super::network::{index_of, is_primary};
 use super::overrides::AUTOMATIC;
 use super::target::free_addresses;
 use crate::configuration::InterfaceConfiguration;
@@ -23,7 +22,7 @@ impl Deciding<'_> {
                     _ => "the new instance has addresses of its own",
                 };
                 free_addresses(interface);
-                let root = format!("interfaces.{}", index_of(interface));
+                let root = format!("interfaces.{}", interface.index());
                 let fields = [
                     "private_addresses",
                     "elastic_ips",
@@ -117,7 +116,7 @@ impl Deciding<'_> {
     }
 
     fn set_primary_address(&mut self, interfaces: &mut [InterfaceConfiguration], address: &str) {
-        let Some(primary) = interfaces.iter_mut().find(|interface| is_primary(interface)) else {
+        let Some(primary) = interfaces.iter_mut().find(|interface| interface.is_primary()) else {
             return;
         };
         let subnet_id = primary.subnet_id.clone().unwrap_or_default();
@@ -159,7 +158,7 @@ impl Deciding<'_> {
                 .entry(interface.subnet_id.as_deref().unwrap_or_default())
                 .or_default();
             subnet.0 += addresses * times;
-            subnet.1 |= is_primary(interface);
+            subnet.1 |= interface.is_primary();
         }
         for (id, (needed, has_primary)) in needed {
             let Some(free) = self.around.subnets.get(id).map(|subnet| subnet.free) else {

@@ -2,7 +2,6 @@
 
 use super::Mode;
 use super::deciding::Deciding;
-use super::network::index_of;
 use super::obstacles::Obstacle;
 use super::overrides::ElasticIps;
 use super::surroundings::Holder;
@@ -20,7 +19,7 @@ impl Deciding<'_> {
             .filter_map(|private| private.allocation_id.clone())
             .collect();
         for interface in interfaces.iter_mut() {
-            let root = format!("interfaces.{}.elastic_ips", index_of(interface));
+            let root = format!("interfaces.{}.elastic_ips", interface.index());
             let comes_over = self.comes_over(&interface.network_interface_id).is_some();
             for private in &mut interface.private_addresses {
                 let Some(allocation) = private.allocation_id.clone() else {

@@ -13,6 +13,7 @@
 
 pub mod blueprint;
 pub mod boot;
+pub mod decide;
 pub mod fidelity;
 pub mod message;
 pub mod obstacles;

@@ -13,7 +13,7 @@ impl Deciding<'_> {
         let choice = self.overrides.interfaces.or(for_image);
         let mut interfaces: Vec<InterfaceConfiguration> = captured
             .into_iter()
-            .filter(|interface| choice != Some(Interfaces::PrimaryOnly) || is_primary(interface))
+            .filter(|interface| choice != Some(Interfaces::PrimaryOnly) || interface.is_primary())
             .collect();
         if interfaces.len() < self.captured.interfaces.len() {
             self.because("interfaces", "only the primary interface was asked for");
@@ -41,7 +41,7 @@ impl Deciding<'_> {
         self.addresses_of(&mut interfaces);
         self.elastic_ips_of(&mut interfaces);
         self.check_room(&interfaces);
-        let primary = interfaces.iter().find(|interface| is_primary(interface));
+        let primary = interfaces.iter().find(|interface| interface.is_primary());
         target.subnet_id = primary.and_then(|primary| primary.subnet_id.clone());
         target.vpc_id = primary.and_then(|primary| primary.vpc_id.clone());
         target.security_groups = primary
@@ -65,7 +65,7 @@ impl Deciding<'_> {
         let asked = self.overrides.subnet_id.as_ref();
         let mut zone: Option<String> = None;
         for interface in interfaces.iter_mut() {
-            let primary = is_primary(interface);
+            let primary = interface.is_primary();
             // What is rehearsed must reach nothing through any of its interfaces.
             let all = self.mode == Mode::Rehearsal || self.overrides.interfaces == Some(Interfaces::All);
             let moved = asked.filter(|_| primary || all);
@@ -88,10 +88,7 @@ impl Deciding<'_> {
                 } else {
                     self.block_network(
                         "overrides.interfaces",
-                        format!(
-                            "the subnet {id} of interface {} is not there",
-                            index_of(interface)
-                        ),
+                        format!("the subnet {id} of interface {} is not there", interface.index()),
                         ["primary_only", "all, with subnet_id: every interface goes there"],
                     );
                 }
@@ -102,7 +99,7 @@ impl Deciding<'_> {
                 Some(zone) if *zone != subnet.zone => {
                     let problem = format!(
                         "interface {} is in {id} in {}, and the primary one in {zone}",
-                        index_of(interface),
+                        interface.index(),
                         subnet.zone
                     );
                     self.block_network(
@@ -115,7 +112,7 @@ impl Deciding<'_> {
             }
             if interface.subnet_id.as_ref() != Some(&id) {
                 for field in ["subnet_id", "vpc_id"] {
-                    let field = format!("interfaces.{}.{field}", index_of(interface));
+                    let field = format!("interfaces.{}.{field}", interface.index());
                     self.because(field, "the subnet was asked for");
                 }
             }
@@ -160,7 +157,7 @@ impl Deciding<'_> {
             }
             if *interface != captured {
                 let why = "changed since the backup; the interface comes over as it is";
-                self.because(format!("interfaces.{}", index_of(&captured)), why);
+                self.because(format!("interfaces.{}", captured.index()), why);
             }
         }
     }
@@ -205,12 +202,4 @@ impl Deciding<'_> {
             }
         }
     }
-}
-
-pub(super) fn is_primary(interface: &InterfaceConfiguration) -> bool {
-    interface.device_index.unwrap_or(0) == 0 && interface.network_card_index.unwrap_or(0) == 0
-}
-
-pub(super) fn index_of(interface: &InterfaceConfiguration) -> i32 {
-    interface.device_index.unwrap_or(0)
 }

@@ -1,6 +1,7 @@
 //! Decisions about awkward instances, one by one.
 
-use super::blueprint::{Blueprint, decide_restore};
+use super::blueprint::Blueprint;
+use super::decide::decide_restore;
 use super::obstacles::Obstacle;
 use super::request::{RestoreInput, RestoreRequest};
 use super::scene::{alone, around, captured, coded, held, now};

@@ -1,6 +1,7 @@
 //! What holds of every decision, whatever the instance and whatever is asked for.
 
-use super::super::blueprint::{Blueprint, decide_restore};
+use super::super::blueprint::Blueprint;
+use super::super::decide::decide_restore;
 use super::super::fidelity::compare;
 use super::super::obstacles::Obstacle;
 use super::super::request::{RestoreInput, RestoreRequest};

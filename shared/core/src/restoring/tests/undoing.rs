@@ -1,6 +1,7 @@
 //! Undoing an in-place restore.
 
-use super::super::blueprint::{Blueprint, decide_restore, kept_volumes};
+use super::super::blueprint::{Blueprint, kept_volumes};
+use super::super::decide::decide_restore;
 use super::super::record::{Restore, RestoreStatus};
 use super::super::scene::{held, now, resource};
 use super::super::step::Step;
