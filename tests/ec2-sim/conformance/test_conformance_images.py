@@ -134,6 +134,27 @@ def test_an_image_leaves_out_a_device(still: World) -> None:
     assert [device["DeviceName"] for device in image(still, made)["BlockDeviceMappings"]] == ["/dev/xvda"]
 
 
+def test_an_image_says_otherwise_than_its_instance_whether_a_device_ends_with_it(still: World) -> None:
+    (instance,) = still.scene(volumes=2)
+    data = next(name for name in by_device(still.instance(instance)) if name != "/dev/xvda")
+    asked = [{"DeviceName": data, "Ebs": {"DeleteOnTermination": False}}]
+    made = still.ec2.create_image(InstanceId=instance, Name="taken", BlockDeviceMappings=asked)["ImageId"]
+    ends = {
+        device["DeviceName"]: device["Ebs"]["DeleteOnTermination"]
+        for device in image(still, made)["BlockDeviceMappings"]
+    }
+    assert ends == {"/dev/xvda": True, data: False}
+
+
+@pytest.mark.parametrize("change", [{"VolumeSize": 9}, {"VolumeType": "io2", "DeleteOnTermination": True}])
+def test_an_image_of_an_instance_changes_nothing_else_of_a_device(still: World, change: dict) -> None:
+    (instance,) = still.scene()
+    with refused("InvalidParameterValue", "/dev/xvda"):
+        still.ec2.create_image(
+            InstanceId=instance, Name="taken", BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": change}]
+        )
+
+
 def test_an_image_fails_with_its_snapshot(still: World) -> None:
     (instance,) = still.scene()
     still.post("snapshots/fail", volume_id=root_of(still.instance(instance)), message="broken")

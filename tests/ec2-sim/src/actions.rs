@@ -10,6 +10,7 @@ mod describe_instances;
 mod describe_interfaces;
 mod describe_snapshots;
 mod describe_status;
+mod encryption;
 mod image_states;
 mod instance_attribute;
 mod instance_states;
@@ -126,12 +127,17 @@ pub(crate) fn handler(action: &str) -> Option<Handler> {
         "DescribeVpcs" => subnets::describe_vpcs,
         "DetachNetworkInterface" => interfaces::detach,
         "DetachVolume" => attach_volume::detach,
+        "DisableEbsEncryptionByDefault" => encryption::disable,
         "DisableImage" => image_states::disable,
         "DisassociateAddress" => addresses::disassociate,
+        "EnableEbsEncryptionByDefault" => encryption::enable,
         "EnableImage" => image_states::enable,
+        "GetEbsDefaultKmsKeyId" => encryption::key_id,
+        "GetEbsEncryptionByDefault" => encryption::is_by_default,
         "GetLaunchTemplateData" => launch_template_data::get,
         "ImportKeyPair" => key_pairs::import,
         "LockSnapshot" => lock_snapshot::lock,
+        "ModifyEbsDefaultKmsKeyId" => encryption::modify_key,
         "ModifyInstanceAttribute" => instance_attribute::modify,
         "ModifyNetworkInterfaceAttribute" => interfaces::modify,
         "ModifySnapshotAttribute" => share_snapshot::modify,
@@ -139,6 +145,7 @@ pub(crate) fn handler(action: &str) -> Option<Handler> {
         "RegisterImage" => register_image::register,
         "ReleaseAddress" => addresses::release,
         "ReleaseHosts" => reserved::release_hosts,
+        "ResetEbsDefaultKmsKeyId" => encryption::reset_key,
         "ResetSnapshotAttribute" => share_snapshot::reset,
         "RestoreSnapshotTier" => snapshot_tier::restore,
         "RunInstances" => run_instances::run,

@@ -6,7 +6,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::random::{fingerprint, uuid};
 
-const DEFAULT_ALIAS: &str = "alias/aws/ebs";
+/// The key that AWS keeps for EBS.
+pub(crate) const DEFAULT_ALIAS: &str = "alias/aws/ebs";
+
+/// How a region of an account encrypts what nobody names a key for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Encryption {
+    /// Whether it is encrypted without being asked.
+    pub(crate) by_default: bool,
+    /// The ARN of the key that was chosen in place of AWS's own.
+    pub(crate) own_key: Option<String>,
+}
+
+impl Encryption {
+    /// The ARN of the key.
+    pub(crate) fn key(&self, region: &str, account: &str) -> String {
+        self.own_key
+            .clone()
+            .unwrap_or_else(|| default_key(region, account))
+    }
+}
 
 /// The ARN of the account's default key for EBS in a region.
 pub(crate) fn default_key(region: &str, account: &str) -> String {

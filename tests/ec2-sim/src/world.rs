@@ -34,7 +34,7 @@ use crate::call_log::CallLog;
 use crate::clock::{Clock, wall_now};
 use crate::faults::Faults;
 use crate::ids::{AllocationId, ImageId, InstanceId, InterfaceId, SnapshotId, VolumeId};
-use crate::kms::Keys;
+use crate::kms::{Encryption, Keys};
 use crate::params::Params;
 use crate::random::IdSource;
 use crate::settings::Settings;
@@ -97,6 +97,7 @@ pub(crate) struct Region {
     pub(crate) deregistered_images: BTreeSet<ImageId>,
     /// What a test said about keys.
     pub(crate) keys: Keys,
+    pub(crate) encryption: Encryption,
     pub(crate) interfaces: BTreeMap<InterfaceId, Interface>,
     pub(crate) addresses: BTreeMap<AllocationId, Address>,
     pub(crate) key_pairs: KeyPairs,
@@ -216,6 +217,7 @@ impl Region {
             images: BTreeMap::new(),
             deregistered_images: BTreeSet::new(),
             keys: Keys::default(),
+            encryption: Encryption::default(),
             interfaces: BTreeMap::new(),
             addresses: BTreeMap::new(),
             key_pairs: KeyPairs::default(),

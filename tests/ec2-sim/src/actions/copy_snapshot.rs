@@ -6,7 +6,7 @@ use crate::clock::after;
 use crate::content::BLOCKS_PER_GIB;
 use crate::error::Ec2Error;
 use crate::ids::{SnapshotId, VolumeId};
-use crate::kms;
+use crate::kms::{self, Encryption};
 use crate::params::Params;
 use crate::tags::Tags;
 use crate::world::copies::{CopyRecord, lineage};
@@ -66,11 +66,16 @@ pub(super) fn copy(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Err
 }
 
 /// The ARN of a copy's key; none when the copy is not encrypted. Encryption cannot be taken off.
-pub(super) fn key_of_copy(place: Place<'_>, params: &Params, source_is_encrypted: bool) -> Option<String> {
+pub(super) fn key_of_copy(
+    place: Place<'_>,
+    params: &Params,
+    encryption: &Encryption,
+    source_is_encrypted: bool,
+) -> Option<String> {
     let is_asked_for = params.flag("Encrypted").ok().flatten().unwrap_or_default();
-    (source_is_encrypted || is_asked_for).then(|| match params.text("KmsKeyId") {
+    (source_is_encrypted || is_asked_for || encryption.by_default).then(|| match params.text("KmsKeyId") {
         Some(named) if !named.is_empty() => kms::key_arn(place.region, place.account, named),
-        _ => kms::default_key(place.region, place.account),
+        _ => encryption.key(place.region, place.account),
     })
 }
 

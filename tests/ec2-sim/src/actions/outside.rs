@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use crate::ids::SnapshotId;
-use crate::kms;
+use crate::kms::{self, Encryption};
 use crate::params::Params;
 use crate::tags::Tags;
 use crate::world::snapshot::{Fate, Snapshot, State};
@@ -86,7 +86,8 @@ fn find_source(app: &App, place: Place<'_>, params: &Params) -> Option<CopySourc
         may_use(&account, found, place.account)
             .then(|| (found.clone(), found.state(now), found.tiering.tier(now)))
     })?;
-    let key = key_of_copy(place, params, snapshot.key.is_some());
+    let encryption = encryption_of(app, place);
+    let key = key_of_copy(place, params, &encryption, snapshot.key.is_some());
     let key_problem = match place.keys {
         KeyVerdict::Problem(problem) => Some(problem.clone()),
         KeyVerdict::Usable => None,
@@ -107,6 +108,16 @@ fn find_source(app: &App, place: Place<'_>, params: &Params) -> Option<CopySourc
         key,
         key_problem,
     })
+}
+
+/// How what comes to a place is encrypted there.
+fn encryption_of(app: &App, place: Place<'_>) -> Encryption {
+    let Some(account) = app.known_account(place.account) else {
+        return Encryption::default();
+    };
+    let account = lock(&account);
+    let region = account.regions.get(place.region);
+    region.map(|region| region.encryption.clone()).unwrap_or_default()
 }
 
 fn may_use(owner: &Account, snapshot: &Snapshot, caller: &str) -> bool {

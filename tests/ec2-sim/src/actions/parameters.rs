@@ -284,9 +284,13 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("DescribeVpcs", &["Filter", "MaxResults", "NextToken", "VpcId"]),
     ("DetachNetworkInterface", &["AttachmentId", "Force"]),
     ("DetachVolume", &["Device", "InstanceId", "VolumeId"]),
+    ("DisableEbsEncryptionByDefault", &[]),
     ("DisableImage", &["ImageId"]),
     ("DisassociateAddress", &["AssociationId"]),
+    ("EnableEbsEncryptionByDefault", &[]),
     ("EnableImage", &["ImageId"]),
+    ("GetEbsDefaultKmsKeyId", &[]),
+    ("GetEbsEncryptionByDefault", &[]),
     ("GetLaunchTemplateData", &["InstanceId"]),
     (
         "ImportKeyPair",
@@ -302,6 +306,7 @@ const KNOWN: &[(&str, &[&str])] = &[
             "SnapshotId",
         ],
     ),
+    ("ModifyEbsDefaultKmsKeyId", &["KmsKeyId"]),
     (
         "ModifyInstanceAttribute",
         &[
@@ -362,6 +367,7 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
     ("ReleaseAddress", &["AllocationId"]),
     ("ReleaseHosts", &["HostId"]),
+    ("ResetEbsDefaultKmsKeyId", &[]),
     ("ResetSnapshotAttribute", &["Attribute", "SnapshotId"]),
     (
         "RestoreSnapshotTier",

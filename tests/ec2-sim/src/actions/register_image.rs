@@ -1,5 +1,7 @@
 //! `RegisterImage` and `CreateImage`: images made of snapshots that are there, and of an instance.
 
+use std::collections::BTreeMap;
+
 use crate::error::Ec2Error;
 use crate::ids::{ImageId, InstanceId};
 use crate::params::Params;
@@ -61,10 +63,10 @@ pub(super) fn create_from_instance(scope: &mut Scope<'_>, params: &Params) -> Re
     let name = read_name(scope, params)?;
     let tags = Tags::specified(params, "image", TAGGABLE)?;
     let snapshot_tags = Tags::specified(params, "snapshot", TAGGABLE)?;
-    let left_out = read_left_out(params)?;
+    let changes = read_changes(params)?;
     let volumes: Vec<&Volume> = instance
         .attached(scope.region)
-        .filter(|(_, attachment)| !left_out.contains(&attachment.device))
+        .filter(|(_, attachment)| changes.get(&attachment.device) != Some(&None))
         .map(|(volume, _)| volume)
         .collect();
     check_limits(scope, &volumes)?;
@@ -79,7 +81,7 @@ pub(super) fn create_from_instance(scope: &mut Scope<'_>, params: &Params) -> Re
     let starts: Vec<Start> = starts.collect();
     let devices: Vec<DeviceSpec> = volumes
         .iter()
-        .filter_map(|volume| as_device(volume, &instance.id))
+        .filter_map(|volume| as_device(volume, &instance.id, &changes))
         .collect();
     let image = Image {
         name,
@@ -152,15 +154,23 @@ fn read_name(scope: &Scope<'_>, params: &Params) -> Result<String, Ec2Error> {
 }
 
 /// The devices that a call takes out of the image. Whatever else AWS lets a call say about devices is refused here.
-fn read_left_out(params: &Params) -> Result<Vec<String>, Ec2Error> {
+/// What is said of an instance's devices: that the image has them not, or whether they end with their instances. AWS lets
+/// nothing else be changed.
+fn read_changes(params: &Params) -> Result<BTreeMap<String, Option<bool>>, Ec2Error> {
     DeviceSpec::read_all(params)?
         .into_iter()
         .map(|device| {
-            if device.no_device {
-                Ok(device.device)
+            let ends = device.ebs.delete_on_termination;
+            let nothing_else = EbsSpec {
+                delete_on_termination: ends,
+                ..EbsSpec::default()
+            };
+            let changes_ends = ends.is_some() && device.virtual_name.is_none() && device.ebs == nothing_else;
+            if device.no_device || changes_ends {
+                Ok((device.device, ends))
             } else {
                 Err(Ec2Error::invalid_value(format!(
-                    "The block device mapping of '{}' is invalid: only NoDevice can be specified.",
+                    "The block device mapping of '{}' is invalid: only NoDevice and DeleteOnTermination can be specified.",
                     device.device
                 )))
             }
@@ -206,8 +216,13 @@ fn settle(scope: &Scope<'_>, device: &mut DeviceSpec, is_root: bool) -> Result<(
 }
 
 /// An attached volume as a device that an image describes, without a snapshot yet.
-fn as_device(volume: &Volume, instance: &InstanceId) -> Option<DeviceSpec> {
+fn as_device(
+    volume: &Volume,
+    instance: &InstanceId,
+    changes: &BTreeMap<String, Option<bool>>,
+) -> Option<DeviceSpec> {
     let attachment = volume.attachment_to(instance.as_str())?;
+    let ends = changes.get(&attachment.device).copied().flatten();
     // gp2 volumes have IOPS that nobody may ask for.
     let iops = volume.iops.filter(|_| volume.kind != VolumeType::Gp2);
     Some(DeviceSpec {
@@ -219,7 +234,7 @@ fn as_device(volume: &Volume, instance: &InstanceId) -> Option<DeviceSpec> {
             kind: Some(volume.kind),
             iops,
             throughput: volume.throughput,
-            delete_on_termination: Some(attachment.delete_on_termination),
+            delete_on_termination: Some(ends.unwrap_or(attachment.delete_on_termination)),
             ..EbsSpec::default()
         },
     })

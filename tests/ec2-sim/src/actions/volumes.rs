@@ -236,9 +236,11 @@ fn key_of(scope: &Scope<'_>, spec: &EbsSpec, source: Option<&Snapshot>) -> Optio
     if let Some(named) = &spec.key {
         return Some(kms::key_arn(region, scope.account, named));
     }
+    let encryption = &scope.region.encryption;
+    let is_encrypted = spec.encrypted == Some(true) || encryption.by_default;
     source
         .and_then(|source| source.key.clone())
-        .or_else(|| (spec.encrypted == Some(true)).then(|| kms::default_key(region, scope.account)))
+        .or_else(|| is_encrypted.then(|| encryption.key(region, scope.account)))
 }
 
 fn write(volume: &Volume, status: &str, xml: &mut Xml) {

@@ -5,7 +5,6 @@ use std::ops::RangeInclusive;
 use serde::Deserialize;
 
 use crate::actions::Scope;
-use crate::kms;
 use crate::params::Params;
 use crate::tags::Tags;
 use crate::world::snapshot::Snapshot;
@@ -115,12 +114,18 @@ impl Request {
         scope: &Scope<'_>,
         parent: Option<&Snapshot>,
     ) -> Result<Option<String>, EbsError> {
+        let encryption = &scope.region.encryption;
         match (parent, self.encrypted, self.kms_key_arn.as_deref()) {
+            (Some(parent), None, None) if parent.key.is_none() && encryption.by_default => {
+                Err(EbsError::invalid_value(
+                    "The parent snapshot is unencrypted, and encryption by default is enabled.",
+                ))
+            }
             (Some(parent), None, None) => Ok(parent.key.clone()),
             (Some(_), ..) => Err(EbsError::invalid_value(
                 "Encrypted and KmsKeyArn cannot be specified together with ParentSnapshotId.",
             )),
-            (None, Some(true), None) => Ok(Some(kms::default_key(&scope.region.name, scope.account))),
+            (None, Some(true), None) => Ok(Some(encryption.key(&scope.region.name, scope.account))),
             (None, Some(true), Some(arn)) if is_key_arn(arn) => Ok(Some(arn.to_owned())),
             (None, Some(true), Some(arn)) => Err(EbsError::validation(
                 "INVALID_CUSTOMER_KEY",
@@ -129,7 +134,9 @@ impl Request {
             (None, _, Some(_)) => Err(EbsError::invalid_value(
                 "KmsKeyArn can only be specified with Encrypted.",
             )),
-            (None, _, None) => Ok(None),
+            (None, _, None) => Ok(encryption
+                .by_default
+                .then(|| encryption.key(&scope.region.name, scope.account))),
         }
     }
 }
@@ -167,8 +174,8 @@ fn is_key_arn(text: &str) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
     use crate::ebs::fixture::World;
+    use crate::kms;
     use crate::world::{DEFAULT_ACCOUNT, DEFAULT_REGION};
 
     const KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/1234";

@@ -331,7 +331,7 @@ pub(crate) struct DeviceSpec {
 }
 
 /// What a call says about a volume. What it leaves out comes from the snapshot or from AWS.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct EbsSpec {
     pub(crate) snapshot: Option<String>,
     pub(crate) size_gib: Option<u32>,
