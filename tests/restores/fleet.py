@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,7 @@ from machines import (
     disk,
     give_address,
     interfaces_of,
+    make_profile,
     start_machine,
     two_interfaces,
     windows_server,
@@ -89,7 +89,7 @@ def _start_all(fleet: Fleet, tags: dict[str, str]) -> list[Machine]:
         devices = [root, "/dev/sdf", "/dev/sdg"]
         return start_machine(place, name, tags, dict(zip(devices, disks)), **more)  # noqa: B905
 
-    _make_role(place)
+    profile = make_profile(place, ROLE)
     key_name = f"{fleet.plan_id}-key"
     ec2.create_key_pair(KeyName=key_name)
     web = start(
@@ -98,7 +98,7 @@ def _start_all(fleet: Fleet, tags: dict[str, str]) -> list[Machine]:
         disk(DeleteOnTermination=False, Iops=4000),
         UserData=USER_DATA,
         KeyName=key_name,
-        IamInstanceProfile={"Arn": f"arn:aws:iam::{place.account}:instance-profile/{ROLE}"},
+        IamInstanceProfile={"Arn": profile},
         MetadataOptions={"HttpTokens": "required", "HttpPutResponseHopLimit": 2},
     )
     (card,) = interfaces_of(place, web.instance)
@@ -131,13 +131,3 @@ def _start_all(fleet: Fleet, tags: dict[str, str]) -> list[Machine]:
     ]
     ec2.deregister_image(ImageId=images["orphan"])
     return [web, pair, shop, resting, *servers, *others]
-
-
-def _make_role(place: Place) -> None:
-    iam = place.client("iam")
-    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    try:
-        iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=document)
-    except iam.exceptions.EntityAlreadyExistsException:
-        return  # An earlier run against this stack has made it.

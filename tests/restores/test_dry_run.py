@@ -50,6 +50,15 @@ def test_a_dry_run_names_what_is_in_the_way_and_what_can_be_chosen(fleet: Fleet,
     assert "automatic" in obstacle["choices"]
 
 
+def test_a_dry_run_finds_out_that_the_instance_profile_is_gone(fleet: Fleet, place: Place) -> None:
+    gone = f"arn:aws:iam::{place.account}:instance-profile/nobody"
+    asked = fleet.request("clone", "web", dry_run=True, overrides={"iam_instance_profile_arn": gone})
+    (planned,) = fleet.restorer.run(**asked)["planned"]
+    (obstacle,) = planned["obstacles"]
+    assert obstacle["field"] == "overrides.iam_instance_profile_arn"
+    assert obstacle["problem"] == f"there is no instance profile {gone}"
+
+
 def test_a_dry_run_finds_out_that_the_dedicated_host_is_gone(fleet: Fleet, place: Place) -> None:
     def obstacles(**more: Any) -> list[dict[str, Any]]:
         told = fleet.restorer.run(**fleet.request("clone", "bound", dry_run=True, **more))

@@ -29,6 +29,25 @@ def test_volumes_are_made_for_nobody(fleet: Fleet, place: Place) -> None:
     assert {volume.get("KmsKeyId") for volume in found} == {fleet.keys["old"], None}
 
 
+def test_what_was_not_encrypted_comes_back_under_the_key_that_new_volumes_have(fleet: Fleet, place: Place) -> None:
+    ec2, key = place.client("ec2"), fleet.keys["new"]
+    ec2.modify_ebs_default_kms_key_id(KmsKeyId=key)
+    ec2.enable_ebs_encryption_by_default()
+    try:
+        told = fleet.restore("volumes", "db")
+    finally:
+        ec2.disable_ebs_encryption_by_default()
+        ec2.reset_ebs_default_kms_key_id()
+    whys = {difference["field"]: difference["why"] for difference in told["announced"]}
+    assert set(whys) == {
+        f"volumes.{device}.{field}" for device in told["volumes"] for field in ("encrypted", "kms_key_id")
+    }
+    assert set(whys.values()) == {"EC2 encrypts new volumes by default here"}
+    found = ec2.describe_volumes(VolumeIds=list(told["volumes"].values()))["Volumes"]
+    assert {volume["KmsKeyId"] for volume in found} == {key}
+    assert blocks_of(place, told["volumes"]) == fleet.machines["db"].blocks
+
+
 def test_a_machine_image_starts_instances_with_the_volumes_of_the_backup(fleet: Fleet, place: Place) -> None:
     name = unique("golden db")
     told = fleet.restore("image", "db", image={"name": name})

@@ -6,6 +6,7 @@ use apply_retention::{ApplyRetention, Ledger, Table};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::types::{AttributeValue, BillingMode, GlobalSecondaryIndex};
+use aws_sdk_iam::error::ProvideErrorMetadata;
 use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use close_job::CloseJob;
 use copy_region::CopyRegion;
@@ -147,6 +148,41 @@ impl Account {
             hop_key_arn,
             stack: stack.clone(),
         }
+    }
+
+    /// Makes an instance profile with a role of the same name, and gives its ARN. One that is there stays.
+    ///
+    /// # Panics
+    /// The local stack does not take it.
+    pub async fn make_profile(&self, name: &str) -> String {
+        let iam = aws_sdk_iam::Client::new(&self.rest);
+        let profile = iam
+            .create_instance_profile()
+            .instance_profile_name(name)
+            .send()
+            .await;
+        match profile {
+            Ok(_) => {}
+            Err(error) if error.code() == Some("EntityAlreadyExists") => return self.profile_arn(name),
+            Err(error) => panic!("an instance profile is made: {error:?}"),
+        }
+        iam.create_role()
+            .role_name(name)
+            .assume_role_policy_document(r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#)
+            .send()
+            .await
+            .expect("a role is made");
+        iam.add_role_to_instance_profile()
+            .instance_profile_name(name)
+            .role_name(name)
+            .send()
+            .await
+            .expect("the profile has its role");
+        self.profile_arn(name)
+    }
+
+    fn profile_arn(&self, name: &str) -> String {
+        format!("arn:aws:iam::{}:instance-profile/{name}", self.id)
     }
 
     /// The account's functions, with a kill switch below their clients.

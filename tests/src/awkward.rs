@@ -149,6 +149,16 @@ pub struct LaunchOptions {
     pub without_metadata: bool,
 }
 
+/// How an instance profile is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProfileLoss {
+    /// It is gone.
+    Deleted,
+    /// It has no role any more.
+    Emptied,
+}
+
 /// What happens between backup and restore.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -183,6 +193,10 @@ pub enum Since {
     MoveElastic,
     /// A key pair is deleted.
     DeleteKeyPair(String),
+    /// An instance profile is deleted, or its role is taken from it.
+    LoseProfile(String, ProfileLoss),
+    /// New volumes are encrypted by default, under a key.
+    EncryptByDefault(String),
     /// A key is disabled.
     DisableKey(String),
     /// The snapshots are gone.
@@ -353,12 +367,12 @@ impl<'a> Scene<'a> {
             .set_host_id(options.host_id.clone())
             .set_group_name(options.group_name.clone())
             .set_partition_number(options.partition_number);
-        let profile = options.profile.as_ref().map(|name| {
-            let arn = format!("arn:aws:iam::{}:instance-profile/{name}", self.account.id);
-            ec2types::IamInstanceProfileSpecification::builder()
-                .arn(arn)
-                .build()
-        });
+        let mut profile = None;
+        if let Some(name) = &options.profile {
+            let arn = self.account.make_profile(name).await;
+            let named = ec2types::IamInstanceProfileSpecification::builder().arn(arn);
+            profile = Some(named.build());
+        }
         let mut run = self
             .ec2
             .run_instances()
@@ -771,6 +785,24 @@ impl<'a> Scene<'a> {
                     .await
                     .expect("a key pair is deleted");
             }
+            Since::LoseProfile(name, loss) => {
+                let iam = aws_sdk_iam::Client::new(self.account.config());
+                let emptied = iam
+                    .remove_role_from_instance_profile()
+                    .instance_profile_name(name)
+                    .role_name(name)
+                    .send()
+                    .await;
+                emptied.expect("a role is taken from its profile");
+                if *loss == ProfileLoss::Deleted {
+                    let deleted = iam
+                        .delete_instance_profile()
+                        .instance_profile_name(name)
+                        .send()
+                        .await;
+                    deleted.expect("an instance profile is deleted");
+                }
+            }
             Since::DisableKey(name) => {
                 let kms = aws_sdk_kms::Client::new(self.account.config());
                 let disabled = kms
@@ -779,6 +811,13 @@ impl<'a> Scene<'a> {
                     .send()
                     .await;
                 disabled.expect("a key is disabled");
+            }
+            Since::EncryptByDefault(name) => {
+                let key = self.named(&format!("key.{name}"));
+                let chosen = ec2.modify_ebs_default_kms_key_id().kms_key_id(key).send().await;
+                chosen.expect("a default key is chosen");
+                let enabled = ec2.enable_ebs_encryption_by_default().send().await;
+                enabled.expect("encryption by default is enabled");
             }
             Since::Deregister(name) => {
                 let image = self.named(&format!("image.{name}"));

@@ -178,7 +178,7 @@ async fn launch_rich(account: &Account, image: &str, subnet: &str) -> String {
         .user_data("IyEvYmluL3NoCmVjaG8gc2hvcAo=")
         .iam_instance_profile(
             ec2types::IamInstanceProfileSpecification::builder()
-                .arn(format!("arn:aws:iam::{}:instance-profile/shop", account.id))
+                .arn(account.make_profile("shop").await)
                 .build(),
         )
         .metadata_options(

@@ -455,6 +455,22 @@ impl Seen<'_> {
             );
         }
         let found = portrait(&ec2, id).await;
+        for captured in scene.captured.keys() {
+            let device = self.attempt.moved.get(captured).unwrap_or(captured);
+            for name in [
+                "size_gib",
+                "volume_type",
+                "iops",
+                "throughput",
+                "delete_on_termination",
+            ] {
+                assert_eq!(
+                    found[&format!("volumes.{device}.{name}")],
+                    scene.portrait[&format!("volumes.{captured}.{name}")],
+                    "{label}: {device}, {name}"
+                );
+            }
+        }
         for field in [
             "architecture",
             "usage_operation",
@@ -563,7 +579,9 @@ fn every_mode() -> Value {
         {"mode": "clone", "overrides": {"kms_key_id": "$key.all", "volumes": {"/dev/sdf": {"kms_key_id": "$key.one"}}},
             "announces": ["volumes./dev/xvda.encrypted", "volumes./dev/xvda.kms_key_id",
                 "volumes./dev/sdf.kms_key_id"]},
-        {"mode": "volumes", "overrides": {"kms_key_id": "$key.all"}},
+        {"mode": "volumes", "overrides": {"kms_key_id": "$key.all"},
+            "announces": ["volumes./dev/xvda.encrypted", "volumes./dev/xvda.kms_key_id",
+                "volumes./dev/sdf.kms_key_id"]},
         {"mode": "in_place", "overrides": {"kms_key_id": "$key.all"},
             "announces": ["volumes./dev/xvda.encrypted", "volumes./dev/xvda.kms_key_id",
                 "volumes./dev/sdf.kms_key_id"]},
@@ -1055,11 +1073,46 @@ fn from_marketplace() -> Value {
             "announces": ["tags.Name", "tags.stage", "volumes./dev/xvda.tags.stage"]},
     ]),
 )]
+#[case::encrypted_by_default_since(
+    json!({"disks": of_one_gib(&["/dev/sdf"]), "keys": ["account"], "since": [{"encrypt_by_default": "account"}]}),
+    json!([
+        {"mode": "clone", "announces": encrypted(&["/dev/xvda", "/dev/sdf"])},
+        {"mode": "volumes", "announces": encrypted(&["/dev/xvda", "/dev/sdf"])},
+        {"mode": "image"},
+        {"mode": "in_place", "volumes": {"devices": ["/dev/xvda"]}, "announces": encrypted(&["/dev/xvda"])},
+        {"mode": "destructive", "announces": encrypted(&["/dev/xvda", "/dev/sdf"])},
+    ]),
+)]
+#[case::encrypted_by_default_under_a_key_that_is_off(
+    json!({"keys": ["account", "other"],
+        "since": [{"encrypt_by_default": "account"}, {"disable_key": "account"}]}),
+    json!([
+        {"mode": "clone", "refused": "overrides.kms_key_id"}, {"mode": "in_place", "refused": "overrides.kms_key_id"},
+        {"mode": "image"},
+        {"mode": "volumes", "overrides": {"kms_key_id": "$key.other"}, "announces": encrypted(&["/dev/xvda"])},
+    ]),
+)]
 #[case::key_pair_deleted(
     json!({"options": {"key_name": "ops"}, "since": [{"delete_key_pair": "ops"}]}),
     json!([
         {"mode": "clone", "refused": "overrides.key_name"}, {"mode": "destructive", "refused": "overrides.key_name"},
         {"mode": "clone", "overrides": {"key_name": "new"}, "announces": ["key_name"]}, {"mode": "image"},
+    ]),
+)]
+#[case::instance_profile_deleted(
+    json!({"options": {"profile": "web"}, "since": [{"lose_profile": ["web", "deleted"]}]}),
+    json!([
+        {"mode": "clone", "refused": "overrides.iam_instance_profile_arn"},
+        {"mode": "destructive", "refused": "overrides.iam_instance_profile_arn"},
+        {"mode": "in_place"},
+        {"mode": "destructive", "overrides": {"iam_instance_profile_arn": ""}, "announces": ["iam_instance_profile_arn"]},
+    ]),
+)]
+#[case::instance_profile_without_a_role(
+    json!({"options": {"profile": "web"}, "since": [{"lose_profile": ["web", "emptied"]}]}),
+    json!([
+        {"mode": "clone", "refused": "overrides.iam_instance_profile_arn"},
+        {"mode": "clone", "overrides": {"iam_instance_profile_arn": ""}, "announces": ["iam_instance_profile_arn"]},
     ]),
 )]
 #[case::tags_at_the_limit(
@@ -1104,6 +1157,14 @@ fn from_marketplace() -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn instances(#[case] description: Value, #[case] attempts: Value) {
     Box::pin(try_all(description, attempts)).await;
+}
+
+/// What is told of volumes that were not encrypted and come back so.
+fn encrypted(devices: &[&str]) -> Value {
+    let fields = devices
+        .iter()
+        .flat_map(|device| ["encrypted", "kms_key_id"].map(|field| format!("volumes.{device}.{field}")));
+    json!(fields.collect::<Vec<_>>())
 }
 
 /// A description with two disks under other settings of the simulator.

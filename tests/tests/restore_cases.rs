@@ -72,6 +72,34 @@ async fn clone_a_backup_in_the_same_region_in_one_step() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_iam_does_not_answer_an_instance_comes_back_with_its_profile() {
+    let stack = Stack::from_environment();
+    let (account, rich, _) = backed_up(&stack).await;
+    let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
+    back_up(&mut bench).await;
+    let mut restore = bench.functions().restore_instance.clone();
+    let nobody = restore
+        .here
+        .iam
+        .config()
+        .to_builder()
+        .endpoint_url("http://127.0.0.1:9");
+    restore.here.iam = aws_sdk_iam::Client::from_conf(nobody.build());
+    let mut bench = bench.with_restore(restore);
+    let output = succeeded(
+        bench
+            .restore(json!({"plan_id": "nightly", "mode": "clone"}), "clone")
+            .await,
+    );
+    let ec2 = account.ec2();
+    let clone = describe(&ec2, restored(&output)["instance_id"].as_str().unwrap()).await;
+    let captured = describe(&ec2, &rich.id).await;
+    assert!(captured.iam_instance_profile().is_some());
+    let arn = |instance: &aws_sdk_ec2::types::Instance| instance.iam_instance_profile().unwrap().arn.clone();
+    assert_eq!(arn(&clone), arn(&captured));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_recovery_that_keeps_the_original_gives_back_the_whole_configuration() {
     let stack = Stack::from_environment();
     let (account, rich, before) = backed_up(&stack).await;

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +61,18 @@ def start_machine(
         write(place, volume, f"{name} {device} {volume}")
         machine.blocks[device] = place.volume_blocks(volume)
     return machine
+
+
+def make_profile(place: Place, name: str) -> str:
+    """Make an instance profile with a role of its name, unless it is there. Give its ARN."""
+    iam = place.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    with suppress(iam.exceptions.EntityAlreadyExistsException):  # By an earlier run against this stack.
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)
+        iam.create_instance_profile(InstanceProfileName=name)
+        iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
+    return str(iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]["Arn"])
 
 
 def two_interfaces(place: Place) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from machines import (
     give_address,
     interfaces_of,
     inventory,
+    make_profile,
     shown,
     start_machine,
     tagged_for_a_restore,
@@ -145,20 +145,20 @@ def test_an_instance_comes_back_with_both_interfaces_a_role_and_a_key_pair_of_th
     ec2, place = lost.place.client("ec2"), lost.place
     key = place.client("kms").create_key()["KeyMetadata"]["Arn"]
     ec2.create_key_pair(KeyName=lost.name)
-    role = make_role(place)
+    profile = make_profile(place, unique("restored-web"))
     overrides = {
         **lost.here,
         "interfaces": "all",
         "elastic_ips": "leave",
         "key_name": lost.name,
         "kms_key_id": key,
-        "iam_instance_profile_arn": f"arn:aws:iam::{place.account}:instance-profile/{role}",
+        "iam_instance_profile_arn": profile,
     }
     told = lost.restore("non_destructive", "pair", overrides=overrides, proof={**COMMAND, **make_proof(place, YES)})
     back = shown(place, told["instance_id"])
     assert [card["SourceDestCheck"] for card in interfaces_of(place, back["InstanceId"])] == [False, True]
     assert back["KeyName"] == lost.name
-    assert back["IamInstanceProfile"]["Arn"].endswith(role)
+    assert back["IamInstanceProfile"]["Arn"] == profile
     assert blocks_of(place, volumes_of(place, told["instance_id"])) == lost.machines["pair"].blocks
     assert {volume["KmsKeyId"] for volume in volumes_as_shown(place, told["instance_id"]).values()} == {key}
     said = ec2.describe_instance_attribute(InstanceId=told["instance_id"], Attribute="disableApiTermination")
@@ -261,12 +261,3 @@ def launch(place: Place, image: str) -> dict[str, dict[int, str]]:
     held = blocks_of(place, volumes_of(place, made["InstanceId"]))
     ec2.terminate_instances(InstanceIds=[made["InstanceId"]])
     return held
-
-
-def make_role(place: Place) -> str:
-    """Make a role that instances may have."""
-    iam, name = place.client("iam"), unique("restored-web")
-    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    document = {"Version": "2012-10-17", "Statement": [trust]}
-    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(document))
-    return name

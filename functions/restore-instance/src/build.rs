@@ -44,7 +44,8 @@ impl RestoreInstance {
                     None => devices_of(work, &restore.resource_id).await?,
                 };
                 let left_out: Vec<String> = there.into_iter().filter(|device| *device != root).collect();
-                image::create(work.ec2(), &name, &restore.resource_id, &left_out, &tags).await?
+                let ends = BTreeMap::new();
+                image::create(work.ec2(), &name, &restore.resource_id, &left_out, &ends, &tags).await?
             } else {
                 image::register(work.ec2(), &name, &blueprint.target, &blueprint.volumes, &tags).await?
             };
@@ -242,7 +243,13 @@ impl RestoreInstance {
             let target = &restore.blueprint.target;
             let tags = creation_tags(&target.tags, &work.tag);
             let id = match restore.made.instances.get(&Part::Candidate) {
-                Some(candidate) => image::create(work.ec2(), &name, candidate, &[], &tags).await?,
+                // The candidate's volumes all end with it; those of the image's instances as they were captured.
+                Some(candidate) => {
+                    let ends = target.volumes.iter();
+                    let ends = ends
+                        .filter_map(|volume| Some((volume.device.clone(), volume.delete_on_termination?)));
+                    image::create(work.ec2(), &name, candidate, &[], &ends.collect(), &tags).await?
+                }
                 None => image::register(work.ec2(), &name, target, &restore.blueprint.volumes, &tags).await?,
             };
             let found = image::find(work.ec2(), "image-id", &id).await?;

@@ -227,21 +227,11 @@ impl RestoreInstance {
 
     async fn differences_of_image(&self, work: &Work) -> Result<Vec<Difference>, Trouble> {
         let id = work.restore.made.machine_image_id.clone().unwrap_or_default();
-        let Some(found) = image::find(work.ec2(), "image-id", &id).await? else {
+        let target = &work.restore.blueprint.target;
+        let Some(found) = image::configuration(work.ec2(), &id, target).await? else {
             return Err(Trouble::Hopeless(format!("{id} is gone")));
         };
-        let volumes = &work.restore.blueprint.target.volumes;
-        let missing = volumes
-            .iter()
-            .filter(|volume| !found.devices.contains(&volume.device));
-        Ok(missing
-            .map(|volume| Difference {
-                field: format!("volumes.{}", volume.device),
-                captured: "a volume".to_owned(),
-                restored: "nothing".to_owned(),
-                why: None,
-            })
-            .collect())
+        Ok(compare(target, &found))
     }
 
     /// Removes everything that carries the restore's tag. What was asked for just before the restore turned back may not

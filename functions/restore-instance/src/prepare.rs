@@ -418,6 +418,12 @@ pub(crate) fn questions(request: &RestoreRequest, held: &[Held]) -> Questions {
         questions.images.extend(overrides.image_id.clone());
         let key = overrides.key_name.clone().or_else(|| captured.key_name.clone());
         questions.key_pairs.extend(key.filter(|key| !key.is_empty()));
+        let profile = overrides
+            .iam_instance_profile_arn
+            .clone()
+            .or_else(|| captured.iam_instance_profile_arn.clone());
+        let profile = profile.filter(|profile| request.mode.launches() && !profile.is_empty());
+        questions.profiles.extend(profile);
         let kind = overrides
             .instance_type
             .clone()

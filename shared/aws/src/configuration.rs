@@ -338,17 +338,7 @@ fn own_configuration(instance: &Instance) -> InstanceConfiguration {
         platform: instance.platform().map(text),
         platform_details: owned(instance.platform_details()),
         usage_operation: owned(instance.usage_operation()),
-        product_codes: instance
-            .product_codes()
-            .iter()
-            .filter_map(|code| {
-                let kind = code.product_code_type().map(text);
-                Some(ProductCode {
-                    id: owned(code.product_code_id())?,
-                    kind,
-                })
-            })
-            .collect(),
+        product_codes: instance.product_codes().iter().filter_map(product_code).collect(),
         lifecycle: instance.instance_lifecycle().map(text),
         virtualization_type: instance.virtualization_type().map(text),
         hypervisor: instance.hypervisor().map(text),
@@ -414,6 +404,13 @@ fn own_configuration(instance: &Instance) -> InstanceConfiguration {
         tags: tags_from(instance.tags()),
         ..InstanceConfiguration::default()
     }
+}
+
+pub(crate) fn product_code(code: &aws_sdk_ec2::types::ProductCode) -> Option<ProductCode> {
+    Some(ProductCode {
+        id: owned(code.product_code_id())?,
+        kind: code.product_code_type().map(text),
+    })
 }
 
 fn cpu(cpu: &aws_sdk_ec2::types::CpuOptions) -> CpuOptions {

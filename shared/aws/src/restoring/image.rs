@@ -2,16 +2,18 @@
 
 use super::volume::takes_iops;
 use super::{PAGE, filter, is_gone, refused, tag_specification};
+use crate::configuration::product_code;
 use crate::copies::refusal;
 use crate::snapshots::{Refusal, once};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
-    ArchitectureValues, BlockDeviceMapping, BootModeValues, EbsBlockDevice, ResourceType, TpmSupportValues,
-    VolumeType,
+    ArchitectureValues, BlockDeviceMapping, BootModeValues, EbsBlockDevice, Image, ResourceType,
+    TpmSupportValues, VolumeType,
 };
 use holdfast_core::configuration::{InstanceConfiguration, Tags, VolumeConfiguration};
 use holdfast_core::ids::{InstanceId, SnapshotId};
 use holdfast_core::restoring::target::VolumeOrder;
+use std::collections::BTreeMap;
 
 /// An image as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +26,6 @@ pub struct ImageView {
     pub reason: Option<String>,
     /// The snapshots it is made of.
     pub snapshots: Vec<SnapshotId>,
-    /// The devices it has volumes at.
-    pub devices: Vec<String>,
     /// Its tags.
     pub tags: Tags,
 }
@@ -85,7 +85,8 @@ pub async fn register(
     .await
 }
 
-/// Makes an image of an instance: of its boot volume alone, or of all its volumes. It keeps the billing codes.
+/// Makes an image of an instance, without the devices that are left out. It keeps the billing codes. `ends` says of which
+/// devices the image's instances are to delete the volumes with themselves: EC2 takes that, and nothing else, of a device.
 ///
 /// # Errors
 /// EC2's refusal.
@@ -94,6 +95,7 @@ pub async fn create(
     name: &str,
     instance: &InstanceId,
     left_out: &[String],
+    ends: &BTreeMap<String, bool>,
     tags: &Tags,
 ) -> Result<String, Refusal> {
     let without = left_out.iter().map(|device| {
@@ -102,14 +104,21 @@ pub async fn create(
             .no_device("")
             .build()
     });
-    let without: Vec<BlockDeviceMapping> = without.collect();
+    let ends = ends.iter().map(|(device, ends)| {
+        let ebs = EbsBlockDevice::builder().delete_on_termination(*ends);
+        BlockDeviceMapping::builder()
+            .device_name(device)
+            .ebs(ebs.build())
+            .build()
+    });
+    let changes: Vec<BlockDeviceMapping> = without.chain(ends).collect();
     let sent = ec2
         .create_image()
         .name(name)
         .instance_id(instance.as_str())
         .description("Made by Holdfast")
         .no_reboot(true)
-        .set_block_device_mappings((!without.is_empty()).then_some(without))
+        .set_block_device_mappings((!changes.is_empty()).then_some(changes))
         .tag_specifications(tag_specification(ResourceType::Image, tags))
         .tag_specifications(tag_specification(ResourceType::Snapshot, tags))
         .customize()
@@ -175,7 +184,7 @@ pub async fn find(ec2: &Client, name: &str, value: &str) -> Result<Option<ImageV
     Ok(page.images().first().map(view))
 }
 
-pub(super) fn view(image: &aws_sdk_ec2::types::Image) -> ImageView {
+pub(super) fn view(image: &Image) -> ImageView {
     let snapshots = image
         .block_device_mappings()
         .iter()
@@ -188,13 +197,70 @@ pub(super) fn view(image: &aws_sdk_ec2::types::Image) -> ImageView {
             .and_then(|reason| reason.message())
             .map(str::to_owned),
         snapshots: snapshots.collect(),
-        devices: image
-            .block_device_mappings()
-            .iter()
-            .filter(|mapping| mapping.ebs().is_some())
-            .filter_map(|mapping| mapping.device_name().map(str::to_owned))
-            .collect(),
         tags: crate::convert::tags_from(image.tags()),
+    }
+}
+
+/// What an instance gets from an image: `wanted`, with all that the image says of it in its place; none while EC2 does
+/// not show the image. What it does not say, an image leaves to the launch.
+///
+/// # Errors
+/// EC2's refusal.
+pub async fn configuration(
+    ec2: &Client,
+    id: &str,
+    wanted: &InstanceConfiguration,
+) -> Result<Option<InstanceConfiguration>, Refusal> {
+    let page = ec2
+        .describe_images()
+        .owners("self")
+        .filters(filter("image-id", [id]))
+        .max_results(PAGE)
+        .send()
+        .await
+        .map_err(|error| refusal(&error))?;
+    Ok(page.images().first().map(|image| said(image, wanted)))
+}
+
+fn said(image: &Image, wanted: &InstanceConfiguration) -> InstanceConfiguration {
+    let text = |text: Option<&str>| text.map(str::to_owned);
+    let mappings = image.block_device_mappings();
+    let volumes = wanted.volumes.iter().filter_map(|wanted| {
+        let there = |mapping: &&BlockDeviceMapping| mapping.device_name() == Some(&wanted.device);
+        let ebs = mappings.iter().find(there)?.ebs()?;
+        let kind = ebs.volume_type().map(|kind| kind.as_str().to_owned());
+        Some(VolumeConfiguration {
+            size_gib: ebs.volume_size().or(wanted.size_gib),
+            volume_type: kind.or_else(|| wanted.volume_type.clone()),
+            iops: ebs.iops().or(wanted.iops),
+            throughput: ebs.throughput().or(wanted.throughput),
+            delete_on_termination: ebs.delete_on_termination().or(wanted.delete_on_termination),
+            encrypted: ebs.encrypted().or(wanted.encrypted),
+            ..wanted.clone()
+        })
+    });
+    let stores = mappings.iter().filter_map(|mapping| {
+        let name = mapping
+            .virtual_name()
+            .filter(|name| name.starts_with("ephemeral"))?;
+        Some((mapping.device_name()?.to_owned(), name.to_owned()))
+    });
+    InstanceConfiguration {
+        architecture: image.architecture().map(|one| one.as_str().to_owned()),
+        platform_details: text(image.platform_details()),
+        usage_operation: text(image.usage_operation()),
+        product_codes: image.product_codes().iter().filter_map(product_code).collect(),
+        boot_mode: image.boot_mode().map(|mode| mode.as_str().to_owned()),
+        tpm_support: image.tpm_support().map(|support| support.as_str().to_owned()),
+        kernel_id: text(image.kernel_id()),
+        ramdisk_id: text(image.ramdisk_id()),
+        ena_support: image.ena_support().or(wanted.ena_support),
+        sriov_net_support: text(image.sriov_net_support()),
+        root_device_name: text(image.root_device_name()),
+        tags: crate::convert::tags_from(image.tags()),
+        volumes: volumes.collect(),
+        instance_store: stores.collect(),
+        ..wanted.clone()
     }
 }
 

@@ -7,6 +7,7 @@ pub mod image;
 pub mod instance;
 pub mod interface;
 pub mod launch;
+pub mod profile;
 pub mod proof;
 pub mod replace_root;
 pub mod survey;

@@ -1,6 +1,6 @@
 //! Reading what a restore finds around it: a few listings for all resources of a job together.
 
-use super::{PAGE, VALUES, filter, target_group, volume};
+use super::{PAGE, VALUES, filter, profile, target_group, volume};
 use crate::configuration::{Captured, capture_configurations, interface_configuration};
 use crate::copies::describe_by_ids;
 use crate::failure::{Failure, class_of, reason_of};
@@ -28,6 +28,8 @@ pub struct Clients {
     pub ec2: Client,
     /// Keys.
     pub kms: aws_sdk_kms::Client,
+    /// Instance profiles.
+    pub iam: aws_sdk_iam::Client,
     /// Target groups.
     pub elb: aws_sdk_elasticloadbalancingv2::Client,
     /// Commands on instances.
@@ -43,6 +45,7 @@ impl Clients {
         Self {
             ec2: Client::new(config),
             kms: aws_sdk_kms::Client::new(config),
+            iam: profile::client(config),
             elb: aws_sdk_elasticloadbalancingv2::Client::new(config),
             ssm: aws_sdk_ssm::Client::new(config),
             lambda: aws_sdk_lambda::Client::new(config),
@@ -61,6 +64,8 @@ pub struct Questions {
     pub security_groups: BTreeSet<String>,
     /// Key pairs.
     pub key_pairs: BTreeSet<String>,
+    /// Instance profiles by their ARNs.
+    pub profiles: BTreeSet<String>,
     /// Private addresses, whatever their subnets.
     pub addresses: BTreeSet<String>,
     /// Network interfaces.
@@ -136,12 +141,20 @@ pub async fn survey(clients: &Clients, questions: &Questions) -> Result<Survey, 
     )?;
     let (interfaces, taken_addresses) = interfaces;
     let mut keys = questions.keys.clone();
+    let default_key = if snapshots.values().any(|snapshot| snapshot.kms_key_id.is_none()) {
+        find_default_key(ec2).await?
+    } else {
+        None
+    };
+    keys.extend(default_key.clone());
     keys.extend(
         snapshots
             .values()
             .filter_map(|snapshot| snapshot.kms_key_id.clone()),
     );
     let (unusable_keys, key_arns) = look_at_keys(&clients.kms, &keys).await?;
+    let default_key = default_key.map(|named| key_arns.get(&named).cloned().unwrap_or(named));
+    let unusable_profiles = profile::unusable(&clients.iam, &questions.profiles).await;
     let kept_volumes = describe_kept(ec2, &questions.kept_volumes).await?;
     Ok(Survey {
         instances,
@@ -150,6 +163,7 @@ pub async fn survey(clients: &Clients, questions: &Questions) -> Result<Survey, 
             subnets,
             security_groups: groups,
             key_pairs,
+            unusable_profiles,
             taken_addresses,
             interfaces,
             elastic_ips,
@@ -158,6 +172,7 @@ pub async fn survey(clients: &Clients, questions: &Questions) -> Result<Survey, 
             snapshots,
             unusable_keys,
             key_arns,
+            default_key,
             kept_volumes,
             places,
             instance_types,
@@ -579,6 +594,19 @@ where
     }
 }
 
+/// The key that EC2 encrypts new volumes with by default, as EC2 names it; none where it does not encrypt them.
+async fn find_default_key(ec2: &Client) -> Result<Option<String>, Failure> {
+    let answer = ec2.get_ebs_encryption_by_default().send().await;
+    let answer =
+        answer.map_err(|error| Failure::call("asking whether volumes are encrypted by default", error))?;
+    if answer.ebs_encryption_by_default() != Some(true) {
+        return Ok(None);
+    }
+    let answer = ec2.get_ebs_default_kms_key_id().send().await;
+    let answer = answer.map_err(|error| Failure::call("asking for the default key of volumes", error))?;
+    Ok(answer.kms_key_id)
+}
+
 async fn describe_zones(ec2: &Client) -> Result<BTreeSet<String>, Failure> {
     let answer = ec2.describe_availability_zones().send().await;
     let answer = answer.map_err(|error| Failure::call("listing the availability zones", error))?;
@@ -650,7 +678,7 @@ async fn look_at_keys(kms: &aws_sdk_kms::Client, keys: &BTreeSet<String>) -> Res
             },
         };
         if let Some(problem) = problem {
-            unusable.insert(key.clone(), problem);
+            unusable.insert(arns.get(key).unwrap_or(key).clone(), problem);
         }
     }
     Ok((unusable, arns))

@@ -3,12 +3,30 @@
 use super::Mode;
 use super::boot::is_coded;
 use super::deciding::Deciding;
-use super::fidelity::{Difference, compare};
+use super::fidelity::{Difference, compare, compare_tags, compare_volumes};
 use crate::configuration::{InstanceConfiguration, VolumeConfiguration};
 
-/// What will differ from what was captured, each with its reason.
-pub(super) fn announce(deciding: &Deciding<'_>, target: &InstanceConfiguration) -> Vec<Difference> {
-    let mut announced = compare(deciding.captured, target);
+/// What will differ from what was captured, each with its reason. Where only volumes or an image are made, that is their
+/// volumes, and the image's tags; `devices` are those that were asked for, or none for all.
+pub(super) fn announce(
+    deciding: &Deciding<'_>,
+    target: &InstanceConfiguration,
+    devices: &[String],
+) -> Vec<Difference> {
+    let gives_an_instance = !matches!(deciding.mode, Mode::Volumes | Mode::Image);
+    let mut announced = if gives_an_instance {
+        compare(deciding.captured, target)
+    } else {
+        let is_asked = |volume: &&VolumeConfiguration| devices.is_empty() || devices.contains(&volume.device);
+        let captured = deciding.captured.volumes.iter().filter(is_asked);
+        let captured: Vec<VolumeConfiguration> = captured.cloned().collect();
+        let mut differences = Vec::new();
+        if deciding.mode == Mode::Image {
+            compare_tags("tags", &deciding.captured.tags, &target.tags, &mut differences);
+        }
+        compare_volumes(&captured, &target.volumes, &mut differences);
+        differences
+    };
     for difference in &mut announced {
         let because = deciding
             .reasons
@@ -18,7 +36,7 @@ pub(super) fn announce(deciding: &Deciding<'_>, target: &InstanceConfiguration) 
         let why = because.map_or("asked for", |(_, why)| why.as_str());
         difference.why = Some(why.to_owned());
     }
-    if deciding.mode != Mode::InPlace {
+    if gives_an_instance && deciding.mode != Mode::InPlace {
         for (field, captured, restored, why) in deciding.further_reasons(target) {
             announced.push(Difference::announced(field, captured, restored, why));
         }

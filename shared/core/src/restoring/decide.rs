@@ -41,6 +41,7 @@ pub fn decide_restore(
         captured,
         overrides: &overrides,
         around,
+        default_key: around.default_key.as_ref(),
         obstacles: Vec::new(),
         reasons: BTreeMap::new(),
         sets_cpu_options: false,
@@ -99,9 +100,8 @@ pub fn decide_restore(
         return Err(each_once(deciding.obstacles));
     }
     blueprint.sets_cpu_options = deciding.sets_cpu_options;
-    if !matches!(request.mode, Mode::Volumes | Mode::Image) {
-        blueprint.announced = announce(&deciding, &blueprint.target);
-    }
+    let devices = request.volumes.as_ref().map(|volumes| volumes.devices.as_slice());
+    blueprint.announced = announce(&deciding, &blueprint.target, devices.unwrap_or_default());
     Ok(blueprint)
 }
 

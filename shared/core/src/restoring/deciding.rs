@@ -17,6 +17,8 @@ pub(super) struct Deciding<'a> {
     pub(super) captured: &'a InstanceConfiguration,
     pub(super) overrides: &'a Overrides,
     pub(super) around: &'a Surroundings,
+    /// The key of volumes for which neither request nor snapshot names one, where they are made encrypted.
+    pub(super) default_key: Option<&'a String>,
     pub(super) obstacles: Vec<Obstacle>,
     /// Why a field will differ, by the beginning of its name.
     pub(super) reasons: BTreeMap<String, String>,

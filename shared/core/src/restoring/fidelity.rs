@@ -281,7 +281,8 @@ fn listed(texts: &[String]) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-fn compare_tags(field: &str, wanted: &Tags, found: &Tags, differences: &mut Vec<Difference>) {
+/// Compares tags, but for those that nobody else sets.
+pub(super) fn compare_tags(field: &str, wanted: &Tags, found: &Tags, differences: &mut Vec<Difference>) {
     let own = |tags: &Tags| -> Tags {
         tags.iter()
             .filter(|(key, _)| !is_reserved(key))

@@ -32,6 +32,10 @@ pub(super) fn decide_image(deciding: &mut Deciding<'_>, overrides: &Overrides, b
             return;
         }
     };
+    if !way.exchanges_boot_volume() {
+        // The image is of the snapshots as they are: no volume is made.
+        deciding.default_key = None;
+    }
     let (orders, wanted) = deciding.volumes(&[]);
     blueprint.volumes = orders;
     if way.exchanges_boot_volume() {

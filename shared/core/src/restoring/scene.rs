@@ -285,6 +285,7 @@ pub(crate) fn around(configuration: &InstanceConfiguration) -> Surroundings {
             ("sg-elsewhere".to_owned(), "vpc-2".to_owned()),
         ]),
         key_pairs: BTreeSet::from(["ops".to_owned(), "other".to_owned()]),
+        unusable_profiles: BTreeMap::new(),
         taken_addresses: taken.collect(),
         interfaces: standing_interfaces(configuration),
         elastic_ips: BTreeMap::from([("eipalloc-1".to_owned(), holder(&configuration.interfaces[0]))]),
@@ -312,6 +313,7 @@ pub(crate) fn around(configuration: &InstanceConfiguration) -> Surroundings {
             .collect(),
         unusable_keys: BTreeMap::new(),
         key_arns: BTreeMap::new(),
+        default_key: None,
         kept_volumes: BTreeMap::new(),
         places: ["h-1", "near", "cr-1"].map(str::to_owned).into(),
         instance_types: BTreeMap::from([

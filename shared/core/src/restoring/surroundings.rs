@@ -16,6 +16,8 @@ pub struct Surroundings {
     pub security_groups: BTreeMap<String, String>,
     /// Names of key pairs.
     pub key_pairs: BTreeSet<String>,
+    /// What is wrong with an instance profile, by its ARN, for those that no instance can be launched with.
+    pub unusable_profiles: BTreeMap<String, String>,
     /// Who has which of the addresses that were asked about, by subnet and address.
     pub taken_addresses: BTreeMap<(String, String), Holder>,
     /// Which of the captured interfaces are still there, by their ids.
@@ -28,10 +30,13 @@ pub struct Surroundings {
     pub image_names: BTreeSet<String>,
     /// The backup's snapshots that are there.
     pub snapshots: BTreeMap<SnapshotId, SnapshotFacts>,
-    /// What is wrong with a key, for those that cannot be used.
+    /// What is wrong with a key, for those that cannot be used; by its ARN where it has one.
     pub unusable_keys: BTreeMap<String, String>,
     /// The ARN of a key, for those that were named otherwise.
     pub key_arns: BTreeMap<String, String>,
+    /// The key that EC2 encrypts new volumes with where neither request nor snapshot names one; none where it leaves them
+    /// unencrypted.
+    pub default_key: Option<String>,
     /// Volumes that are kept for an undo and are still there, and whether each is free.
     pub kept_volumes: BTreeMap<VolumeId, bool>,
     /// Placement groups, dedicated hosts and capacity reservations that an instance can stand in, by name or id as it

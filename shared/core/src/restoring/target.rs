@@ -132,16 +132,23 @@ impl Deciding<'_> {
         }
         if let Some(profile) = &self.overrides.iam_instance_profile_arn {
             target.iam_instance_profile_arn = Some(profile.clone()).filter(|profile| !profile.is_empty());
-        } else if let Some(profile) = &target.iam_instance_profile_arn {
-            let account = profile.split(':').nth(4).unwrap_or_default().to_owned();
-            if account != self.held.place.account_id {
-                self.block(
-                    "overrides.iam_instance_profile_arn",
-                    format!("{profile} belongs to account {account}"),
-                    ["an instance profile of this account", "\"\" for none"],
-                );
-            }
         }
+        let profile = target.iam_instance_profile_arn.as_ref();
+        if let Some(problem) = profile.and_then(|profile| self.problem_of_profile(profile)) {
+            self.block(
+                "overrides.iam_instance_profile_arn",
+                problem,
+                ["an instance profile of this account", "\"\" for none"],
+            );
+        }
+    }
+
+    fn problem_of_profile(&self, profile: &str) -> Option<String> {
+        let account = profile.split(':').nth(4).unwrap_or_default();
+        if account != self.held.place.account_id {
+            return Some(format!("{profile} belongs to account {account}"));
+        }
+        self.around.unusable_profiles.get(profile).cloned()
     }
 }
 

@@ -134,7 +134,9 @@ impl Deciding<'_> {
         let asked = own.kms_key_id.as_ref().or(self.overrides.kms_key_id.as_ref());
         // A key may be named in several ways; a volume shows its ARN.
         let asked = asked.map(|named| self.around.key_arns.get(named).unwrap_or(named));
-        let key = asked.or(snapshot.kms_key_id.as_ref()).cloned();
+        let named = asked.or(snapshot.kms_key_id.as_ref());
+        let by_default = self.default_key.filter(|_| named.is_none());
+        let key = named.or(by_default).cloned();
         if let Some(problem) = snapshot
             .kms_key_id
             .as_ref()
@@ -152,13 +154,21 @@ impl Deciding<'_> {
                 problem.clone(),
                 ["a key that can be used here"],
             );
+        } else if let Some(problem) = by_default.and_then(|key| self.around.unusable_keys.get(key)) {
+            self.block(
+                "overrides.kms_key_id",
+                format!("new volumes are encrypted by default: {problem}"),
+                ["a key that can be used here"],
+            );
         }
         volume.encrypted = Some(key.is_some());
         let rekey = asked
             .filter(|asked| snapshot.kms_key_id.as_ref() != Some(*asked))
             .cloned();
         if asked.is_none() && key != captured.kms_key_id {
-            let why = if self.held.is_replica {
+            let why = if by_default.is_some() {
+                "EC2 encrypts new volumes by default here"
+            } else if self.held.is_replica {
                 "the replica is encrypted with its destination's key"
             } else {
                 "the snapshot is under another key than the volume was"

@@ -86,7 +86,7 @@ pub(super) fn instances() -> Vec<Instance> {
                 Volumes,
                 json!({"volumes": {"availability_zone": "eu-west-1b"}, "overrides": {"tags": {"for": "forensics"}}}),
                 made(),
-                &[],
+                &["volumes./dev/sdf.tags.for", "volumes./dev/sdh.tags.for", "volumes./dev/xvda.tags.for"],
                 |blueprint| assert_eq!(blueprint.target.volumes[0].tags["for"], "forensics"),
             )
             .blocked(Volumes, json!({"volumes": {"availability_zone": "eu-west-2a"}}), &[(

@@ -231,7 +231,7 @@ fn images() -> Vec<Instance> {
                 Image,
                 json!({"overrides": {"tags": {"for": "golden"}}}),
                 imaged(),
-                &[],
+                &["tags.for"],
                 |blueprint| {
                     assert_eq!(blueprint.target.tags["for"], "golden");
                 },

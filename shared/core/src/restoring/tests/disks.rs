@@ -176,10 +176,10 @@ fn parts() -> Vec<Instance> {
                 &["volumes./dev/xvda.size_gib"],
                 as_told,
             )
-            .given(Volumes, nothing(), made(), &[], |blueprint| {
+            .given(Volumes, nothing(), made(), left_out, |blueprint| {
                 assert_eq!(blueprint.volumes.len(), 1);
             })
-            .given(Image, nothing(), imaged(), &[], as_told)
+            .given(Image, nothing(), imaged(), left_out, as_told)
             // /dev/sdf ends with the original, and the backup does not hold it. /dev/sdh outlives it.
             .blocked(
                 Destructive,
@@ -197,7 +197,7 @@ fn parts() -> Vec<Instance> {
             .only(&["/dev/sdf", "/dev/sdh"])
             .blocked(Clone, nothing(), &[("mode", &["volumes"])])
             .blocked(Image, nothing(), &[("mode", &["volumes"])])
-            .given(Volumes, nothing(), made(), &[], |blueprint| {
+            .given(Volumes, nothing(), made(), &["volumes./dev/xvda"], |blueprint| {
                 assert_eq!(blueprint.volumes.len(), 2);
             })
             .given(InPlace, nothing(), swapped(), &[], |blueprint| {

@@ -62,6 +62,13 @@ fn here(asked: &Value) -> Value {
     json!({ "overrides": overrides })
 }
 
+/// What a replica's destination does to its keys.
+const REKEYED: &[&str] = &[
+    "volumes./dev/sdf.kms_key_id",
+    "volumes./dev/sdh.kms_key_id",
+    "volumes./dev/xvda.kms_key_id",
+];
+
 const LANDED: &[&str] = &[
     "iam_instance_profile_arn",
     "key_name",
@@ -118,7 +125,7 @@ pub(super) fn instances() -> Vec<Instance> {
                     assert_eq!(blueprint.target.interfaces[0].network_interface_id, "");
                 },
             )
-            .given(Image, nothing(), imaged(), &[], as_told)
+            .given(Image, nothing(), imaged(), REKEYED, as_told)
             .blocked(
                 Volumes,
                 nothing(),
@@ -128,7 +135,7 @@ pub(super) fn instances() -> Vec<Instance> {
                 Volumes,
                 json!({"volumes": {"availability_zone": "eu-central-1a"}}),
                 made(),
-                &[],
+                REKEYED,
                 as_told,
             ),
         replica("a replica of what is to be replaced", plain())

@@ -232,7 +232,7 @@ fn shared() -> Vec<Instance> {
         })
         .blocked(InPlace, nothing(), &[("mode", &["volumes"])])
         .given(InPlace, devices(&["/dev/sdh"]), swapped(), &[], as_told)
-        .given(Volumes, nothing(), made(), &[], as_told)
+        .given(Volumes, nothing(), made(), loses, as_told)
         .given(NonDestructive, beside(), launched(), loses, as_told),
         Instance::new("a multi-attach volume that nobody else has", plain_but(multi)).given(
             InPlace,

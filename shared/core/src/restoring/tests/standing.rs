@@ -11,6 +11,13 @@ use serde_json::{Value, json};
 
 const SPOT: &[&str] = &["clone", "non_destructive", "volumes"];
 
+const PROFILE: &str = "arn:aws:iam::111122223333:instance-profile/shop";
+
+const UNUSABLE_PROFILE: (&str, &[&str]) = (
+    "overrides.iam_instance_profile_arn",
+    &["an instance profile of this account", "\"\" for none"],
+);
+
 fn lifted() -> Value {
     json!({"overrides": {"lift_protection": true}})
 }
@@ -433,6 +440,26 @@ fn labels() -> Vec<Instance> {
                 json!({"overrides": {"key_name": "other"}}),
                 replaced(),
                 &["key_name"],
+                as_told,
+            )
+            .given(InPlace, nothing(), swapped(), &[], as_told),
+        Instance::new("whose instance profile was deleted", plain())
+            .around(|around| {
+                let problem = format!("there is no instance profile {PROFILE}");
+                around.unusable_profiles.insert(PROFILE.to_owned(), problem);
+            })
+            .blocked(Clone, nothing(), &[UNUSABLE_PROFILE])
+            .blocked(Destructive, nothing(), &[UNUSABLE_PROFILE])
+            .blocked(
+                Clone,
+                json!({"overrides": {"iam_instance_profile_arn": PROFILE}}),
+                &[UNUSABLE_PROFILE],
+            )
+            .given(
+                Clone,
+                json!({"overrides": {"iam_instance_profile_arn": ""}}),
+                launched(),
+                &["iam_instance_profile_arn"],
                 as_told,
             )
             .given(InPlace, nothing(), swapped(), &[], as_told),

@@ -1,9 +1,10 @@
 //! Types, sizes and keys of volumes.
 
-use super::super::Mode::{Clone, Destructive, InPlace, Volumes};
+use super::super::Mode::{Clone, Destructive, Image, InPlace, Volumes};
 use super::super::scene::{KEY, snapshot};
 use super::table::{
-    Instance, as_told, launched, made, nothing, plain, plain_but, replaced, swapped, volume, volume_mut,
+    Instance, as_told, imaged, launched, made, nothing, plain, plain_but, replaced, swapped, volume,
+    volume_mut,
 };
 use serde_json::{Value, json};
 
@@ -114,7 +115,13 @@ fn types() -> Vec<Instance> {
                 of_sdf(&json!({"size_gib": 499})),
                 &[("overrides.volumes./dev/sdf.size_gib", &["500 or more"])],
             )
-            .given(Volumes, of_sdf(&json!({"size_gib": 501})), made(), &[], as_told),
+            .given(
+                Volumes,
+                of_sdf(&json!({"size_gib": 501})),
+                made(),
+                &[size],
+                as_told,
+            ),
     ]
 }
 
@@ -211,6 +218,75 @@ fn keys() -> Vec<Instance> {
                     &["a key that can be used here"],
                 )],
             ),
+        Instance::new("the key that is asked for by an alias cannot be used", plain())
+            .around(|around| {
+                around.key_arns.insert("alias/off".to_owned(), OTHER.to_owned());
+                around
+                    .unusable_keys
+                    .insert(OTHER.to_owned(), "the key alias/off is Disabled".to_owned());
+            })
+            .blocked(
+                Volumes,
+                of_sdf(&json!({"kms_key_id": "alias/off"})),
+                &[(
+                    "overrides.volumes./dev/sdf.kms_key_id",
+                    &["a key that can be used here"],
+                )],
+            ),
+        Instance::new("new volumes are encrypted by default", unencrypted.clone())
+            .around(|around| around.default_key = Some(OTHER.to_owned()))
+            .given(
+                Clone,
+                nothing(),
+                launched(),
+                &["volumes./dev/sdf.encrypted", "volumes./dev/sdf.kms_key_id"],
+                |blueprint| {
+                    assert_eq!(volume(&blueprint.target, SDF).kms_key_id.as_deref(), Some(OTHER));
+                    assert!(blueprint.volumes.iter().all(|order| order.rekey.is_none()));
+                    let whys = blueprint.announced.iter().filter_map(|told| told.why.as_deref());
+                    assert!(whys.filter(|why| why.contains("by default")).count() == 2);
+                },
+            )
+            .given(
+                Volumes,
+                of_sdf(&json!({"kms_key_id": KEY})),
+                made(),
+                &["volumes./dev/sdf.encrypted", "volumes./dev/sdf.kms_key_id"],
+                |blueprint| assert_eq!(volume(&blueprint.target, SDF).kms_key_id.as_deref(), Some(KEY)),
+            )
+            // Nothing is made anew for an image of the snapshots.
+            .given(Image, nothing(), imaged(), &[], as_told),
+        Instance::new(
+            "new volumes are encrypted by default, under a key that is off",
+            unencrypted.clone(),
+        )
+        .around(|around| {
+            around.default_key = Some(OTHER.to_owned());
+            around
+                .unusable_keys
+                .insert(OTHER.to_owned(), "the key is Disabled".to_owned());
+        })
+        .blocked(
+            Clone,
+            nothing(),
+            &[("overrides.kms_key_id", &["a key that can be used here"])],
+        )
+        .given(Image, nothing(), imaged(), &[], as_told),
+        Instance::new(
+            "an unencrypted root volume, and new ones are encrypted by default",
+            plain_but(|captured| {
+                let root = volume_mut(captured, "/dev/xvda");
+                (root.encrypted, root.kms_key_id) = (Some(false), None);
+            }),
+        )
+        .around(|around| around.default_key = Some(OTHER.to_owned()))
+        .given(
+            InPlace,
+            json!({"volumes": {"devices": ["/dev/xvda"]}}),
+            swapped(),
+            &["volumes./dev/xvda.encrypted", "volumes./dev/xvda.kms_key_id"],
+            as_told,
+        ),
         Instance::new("an unencrypted snapshot is to be encrypted", unencrypted)
             .given(Clone, nothing(), launched(), &[], |blueprint| {
                 assert_eq!(volume(&blueprint.target, SDF).encrypted, Some(false));
