@@ -785,24 +785,7 @@ impl<'a> Scene<'a> {
                     .await
                     .expect("a key pair is deleted");
             }
-            Since::LoseProfile(name, loss) => {
-                let iam = aws_sdk_iam::Client::new(self.account.config());
-                let emptied = iam
-                    .remove_role_from_instance_profile()
-                    .instance_profile_name(name)
-                    .role_name(name)
-                    .send()
-                    .await;
-                emptied.expect("a role is taken from its profile");
-                if *loss == ProfileLoss::Deleted {
-                    let deleted = iam
-                        .delete_instance_profile()
-                        .instance_profile_name(name)
-                        .send()
-                        .await;
-                    deleted.expect("an instance profile is deleted");
-                }
-            }
+            Since::LoseProfile(name, loss) => self.lose_profile(name, *loss).await,
             Since::DisableKey(name) => {
                 let kms = aws_sdk_kms::Client::new(self.account.config());
                 let disabled = kms
@@ -835,6 +818,25 @@ impl<'a> Scene<'a> {
             | Since::CancelReservation(_)
             | Since::Withhold(..) => self.take_place_away(since).await,
             other => self.change_network(other).await,
+        }
+    }
+
+    async fn lose_profile(&self, name: &str, loss: ProfileLoss) {
+        let iam = aws_sdk_iam::Client::new(self.account.config());
+        let emptied = iam
+            .remove_role_from_instance_profile()
+            .instance_profile_name(name)
+            .role_name(name)
+            .send()
+            .await;
+        emptied.expect("a role is taken from its profile");
+        if loss == ProfileLoss::Deleted {
+            let deleted = iam
+                .delete_instance_profile()
+                .instance_profile_name(name)
+                .send()
+                .await;
+            deleted.expect("an instance profile is deleted");
         }
     }
 

@@ -17,6 +17,7 @@ pub(super) fn disable(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2
     is_by_default(scope, params)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a handler is of one shape")]
 pub(super) fn is_by_default(scope: &mut Scope<'_>, _params: &Params) -> Result<Xml, Ec2Error> {
     let mut xml = Xml::new();
     xml.text("ebsEncryptionByDefault", scope.region.encryption.by_default);
@@ -37,6 +38,7 @@ pub(super) fn reset_key(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, E
 }
 
 /// AWS names its own key by its alias, and a user's by its ARN.
+#[expect(clippy::unnecessary_wraps, reason = "a handler is of one shape")]
 pub(super) fn key_id(scope: &mut Scope<'_>, _params: &Params) -> Result<Xml, Ec2Error> {
     let own = scope.region.encryption.own_key.as_deref();
     let mut xml = Xml::new();
