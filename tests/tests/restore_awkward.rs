@@ -940,8 +940,17 @@ fn from_marketplace() -> Value {
 )]
 #[case::uefi_with_tpm(
     json!({"images": {"secure": {"root_device": "/dev/xvda", "boot_mode": "uefi", "ena_support": true,
-        "devices": [{"device": "/dev/xvda", "size_gib": 2}]}}, "image": "secure"}),
+        "tpm_support": "v2.0", "devices": [{"device": "/dev/xvda", "size_gib": 2}]}}, "image": "secure"}),
     every_mode(),
+)]
+#[case::type_that_cannot_boot_it(
+    json!({"images": {"secure": {"root_device": "/dev/xvda", "boot_mode": "uefi",
+        "devices": [{"device": "/dev/xvda", "size_gib": 2}]}}, "image": "secure"}),
+    json!([
+        {"mode": "clone", "overrides": {"instance_type": "t2.small"}, "refused": "overrides.instance_type"},
+        {"mode": "destructive", "overrides": {"instance_type": "t2.small"}, "refused": "overrides.instance_type"},
+        {"mode": "clone", "overrides": {"instance_type": "t3.small"}, "announces": ["instance_type"]},
+    ]),
 )]
 #[case::protected_from_termination(
     json!({"protected": ["termination"]}),
@@ -1069,6 +1078,8 @@ fn from_marketplace() -> Value {
         {"mode": "clone"}, {"mode": "destructive"},
         {"mode": "clone", "overrides": {"key_name": "", "iam_instance_profile_arn": "", "without_user_data": true},
             "announces": ["key_name", "iam_instance_profile_arn", "user_data"]},
+        {"mode": "clone", "overrides": {"instance_type": "t2.large"}, "announces": ["instance_type", "ebs_optimized",
+            "enclave_enabled", "bandwidth_weighting", "cpu_credits", "cpu.threads_per_core"]},
         {"mode": "clone", "overrides": {"name": "copy", "tags": {"stage": "test"}},
             "announces": ["tags.Name", "tags.stage", "volumes./dev/xvda.tags.stage"]},
     ]),

@@ -41,7 +41,7 @@ SCRIPT = "#!/bin/sh\necho 'ü' > /tmp/héllo & true\n"
         ),
         ({"CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 1}}, "CpuOptions", {"CoreCount": 1, "ThreadsPerCore": 1}),
         ({"HibernationOptions": {"Configured": True}}, "HibernationOptions", {"Configured": True}),
-        ({"EnclaveOptions": {"Enabled": True}}, "EnclaveOptions", {"Enabled": True}),
+        ({"EnclaveOptions": {"Enabled": True}, "InstanceType": "m5.xlarge"}, "EnclaveOptions", {"Enabled": True}),
         ({"MaintenanceOptions": {"AutoRecovery": "disabled"}}, "MaintenanceOptions", {"AutoRecovery": "disabled"}),
         (
             {"PrivateDnsNameOptions": {"HostnameType": "resource-name", "EnableResourceNameDnsARecord": True}},
@@ -67,6 +67,54 @@ def test_gives_back_what_the_launch_said(world: World, asked: dict, field: str, 
     if isinstance(expected, dict):
         found = {key: found.get(key) for key in expected}
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "word"),
+    [
+        ({"InstanceType": "t2.small", "EbsOptimized": True}, "EBS-optimized"),
+        ({"InstanceType": "t3.micro", "EnclaveOptions": {"Enabled": True}}, "enclaves"),
+        ({"InstanceType": "m7g.large", "HibernationOptions": {"Configured": True}}, "hibernation"),
+        ({"InstanceType": "m5.large", "NetworkPerformanceOptions": {"BandwidthWeighting": "vpc-1"}}, "weighting"),
+    ],
+)
+def test_refuses_what_a_type_does_not_take(world: World, asked: dict, word: str) -> None:
+    with refused("InvalidParameterCombination", asked["InstanceType"], word):
+        world.launch(**asked)
+
+
+def test_refuses_a_type_that_cannot_boot_the_image(world: World) -> None:
+    planted = {"root_device": "/dev/xvda", "devices": [{"device": "/dev/xvda", "size_gib": 1}]}
+    uefi = world.post("images", name="uefi", boot_mode="uefi", **planted)["image_id"]
+    either = world.post("images", name="either", boot_mode="uefi-preferred", **planted)["image_id"]
+    with refused("InvalidParameterCombination", "boot mode"):
+        world.launch(ImageId=uefi, InstanceType="t2.small")
+    with refused("InvalidParameterCombination", "NitroTPM"):
+        tpm = world.post("images", name="tpm", tpm_support="v2.0", **planted)["image_id"]
+        world.launch(ImageId=tpm, InstanceType="t2.small")
+    assert world.launch(ImageId=either, InstanceType="t2.small")["CurrentInstanceBootMode"] == "legacy-bios"
+    assert world.launch(ImageId=uefi, InstanceType="m5.large")["CurrentInstanceBootMode"] == "uefi"
+
+
+def test_tells_what_a_type_takes(world: World) -> None:
+    found = world.ec2.describe_instance_types(InstanceTypes=["m7i.xlarge", "t2.small", "m7g.large"])["InstanceTypes"]
+    told = {
+        kind["InstanceType"]: (
+            kind["EbsInfo"]["EbsOptimizedSupport"],
+            kind["HibernationSupported"],
+            kind["NitroEnclavesSupport"],
+            kind["NitroTpmSupport"],
+            kind["SupportedBootModes"],
+            kind["NetworkInfo"]["BandwidthWeightings"],
+        )
+        for kind in found
+    }
+    weightings = ["default", "vpc-1", "ebs-1"]
+    assert told == {
+        "m7i.xlarge": ("default", True, "supported", "supported", ["legacy-bios", "uefi"], weightings),
+        "t2.small": ("unsupported", False, "unsupported", "unsupported", ["legacy-bios"], []),
+        "m7g.large": ("default", False, "unsupported", "supported", ["uefi"], weightings),
+    }
 
 
 @pytest.mark.parametrize("by", ["Name", "Arn"])

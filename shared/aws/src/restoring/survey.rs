@@ -10,14 +10,16 @@ use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::describe_capacity_reservations::DescribeCapacityReservationsOutput;
 use aws_sdk_ec2::operation::describe_hosts::DescribeHostsOutput;
 use aws_sdk_ec2::types::{
-    AllocationState, CapacityReservationState, Image, LocationType, NetworkInfo, ProcessorInfo, VCpuInfo,
+    AllocationState, ArchitectureType, BandwidthWeightingType, BootModeType, CapacityReservationState,
+    EbsInfo, EbsOptimizedSupport, Image, InstanceTypeInfo, LocationType, NetworkInfo, NitroEnclavesSupport,
+    NitroTpmSupport, ProcessorInfo, VCpuInfo,
 };
 use aws_sdk_kms::types::KeyState;
 use holdfast_core::configuration::InstanceConfiguration;
 use holdfast_core::failure::ErrorClass;
 use holdfast_core::ids::{InstanceId, SnapshotId, VolumeId};
 use holdfast_core::restoring::surroundings::{
-    Holder, ImageFacts, InterfaceFacts, SnapshotFacts, Subnet, Surroundings, TypeFacts,
+    Ability, Holder, ImageFacts, InterfaceFacts, SnapshotFacts, Subnet, Surroundings, TypeFacts,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -488,26 +490,58 @@ async fn describe_types(
                 let Some(name) = kind.instance_type() else {
                     continue;
                 };
-                let architectures = kind
-                    .processor_info()
-                    .map(ProcessorInfo::supported_architectures)
-                    .unwrap_or_default();
-                let cpu = kind.v_cpu_info();
-                let facts = TypeFacts {
-                    architectures: architectures.iter().map(|one| one.as_str().to_owned()).collect(),
-                    default_cores: cpu.and_then(VCpuInfo::default_cores),
-                    default_threads_per_core: cpu.and_then(VCpuInfo::default_threads_per_core),
-                    burstable: kind.burstable_performance_supported() == Some(true),
-                    zones: zones.remove(name.as_str()).unwrap_or_default(),
-                    most_interfaces: kind
-                        .network_info()
-                        .and_then(NetworkInfo::maximum_network_interfaces),
-                };
-                found.insert(name.as_str().to_owned(), facts);
+                let zones = zones.remove(name.as_str()).unwrap_or_default();
+                found.insert(name.as_str().to_owned(), type_facts(kind, zones));
             }
         }
     }
     Ok(found)
+}
+
+fn type_facts(kind: &InstanceTypeInfo, zones: BTreeSet<String>) -> TypeFacts {
+    let texts = |texts: &mut dyn Iterator<Item = &str>| texts.map(str::to_owned).collect();
+    let processor = kind.processor_info();
+    let architectures = processor
+        .map(ProcessorInfo::supported_architectures)
+        .unwrap_or_default();
+    let network = kind.network_info();
+    let weightings = network.map(NetworkInfo::bandwidth_weightings).unwrap_or_default();
+    let cpu = kind.v_cpu_info();
+    TypeFacts {
+        architectures: texts(&mut architectures.iter().map(ArchitectureType::as_str)),
+        default_cores: cpu.and_then(VCpuInfo::default_cores),
+        default_threads_per_core: cpu.and_then(VCpuInfo::default_threads_per_core),
+        abilities: abilities(kind),
+        boot_modes: texts(&mut kind.supported_boot_modes().iter().map(BootModeType::as_str)),
+        bandwidth_weightings: texts(&mut weightings.iter().map(BandwidthWeightingType::as_str)),
+        zones,
+        most_interfaces: network.and_then(NetworkInfo::maximum_network_interfaces),
+    }
+}
+
+fn abilities(kind: &InstanceTypeInfo) -> BTreeSet<Ability> {
+    let optimized = kind.ebs_info().and_then(EbsInfo::ebs_optimized_support);
+    let abilities = [
+        (
+            Ability::Bursts,
+            kind.burstable_performance_supported() == Some(true),
+        ),
+        (
+            Ability::EbsOptimized,
+            optimized.is_some_and(|support| *support != EbsOptimizedSupport::Unsupported),
+        ),
+        (
+            Ability::Enclaves,
+            kind.nitro_enclaves_support() == Some(&NitroEnclavesSupport::Supported),
+        ),
+        (Ability::Hibernates, kind.hibernation_supported() == Some(true)),
+        (
+            Ability::Tpm,
+            kind.nitro_tpm_support() == Some(&NitroTpmSupport::Supported),
+        ),
+    ];
+    let has = abilities.into_iter().filter(|(_, has)| *has);
+    has.map(|(ability, _)| ability).collect()
 }
 
 /// The zones in which each type is offered.

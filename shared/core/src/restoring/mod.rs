@@ -40,6 +40,7 @@ mod stopping;
 // What a new instance is to be, beside `target`.
 mod addresses;
 mod elastic;
+mod instance_type;
 mod network;
 mod placement;
 mod volume_orders;

@@ -2,7 +2,7 @@
 
 use super::Held;
 use super::surroundings::{
-    Holder, ImageFacts, InterfaceFacts, SnapshotFacts, Subnet, Surroundings, TypeFacts,
+    Ability, Holder, ImageFacts, InterfaceFacts, SnapshotFacts, Subnet, Surroundings, TypeFacts,
 };
 use crate::backup::{Backup, BackupStatus};
 use crate::configuration::{
@@ -251,14 +251,6 @@ pub(crate) fn around(configuration: &InstanceConfiguration) -> Surroundings {
         on_outpost: false,
         free: 200,
     };
-    let kind = |architecture: &str, burstable: bool| TypeFacts {
-        architectures: BTreeSet::from([architecture.to_owned()]),
-        default_cores: Some(1),
-        default_threads_per_core: Some(2),
-        burstable,
-        zones: BTreeSet::from(["eu-west-1a".to_owned(), "eu-west-1b".to_owned()]),
-        most_interfaces: Some(3),
-    };
     let fact = |volume: &VolumeConfiguration| SnapshotFacts {
         usable: true,
         archived: false,
@@ -316,16 +308,49 @@ pub(crate) fn around(configuration: &InstanceConfiguration) -> Surroundings {
         default_key: None,
         kept_volumes: BTreeMap::new(),
         places: ["h-1", "near", "cr-1"].map(str::to_owned).into(),
-        instance_types: BTreeMap::from([
-            ("m5.large".to_owned(), kind("x86_64", false)),
-            ("t3.micro".to_owned(), kind("x86_64", true)),
-            ("m6g.large".to_owned(), kind("arm64", false)),
-        ]),
+        instance_types: kinds(),
         attach_to: None,
         shared_volumes: BTreeSet::new(),
         zones: BTreeSet::from(["eu-west-1a".to_owned(), "eu-west-1b".to_owned()]),
         target_groups: Vec::new(),
     }
+}
+
+/// Types with all abilities but one, a burstable one, one for another architecture, and one with no ability at all.
+fn kinds() -> BTreeMap<String, TypeFacts> {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    let kind = |architecture: &str, abilities: &[Ability]| TypeFacts {
+        architectures: texts(&[architecture]),
+        default_cores: Some(1),
+        default_threads_per_core: Some(2),
+        abilities: abilities.iter().copied().collect(),
+        boot_modes: texts(&["legacy-bios", "uefi"]),
+        bandwidth_weightings: texts(&["vpc-1"]),
+        zones: texts(&["eu-west-1a", "eu-west-1b"]),
+        most_interfaces: Some(3),
+    };
+    let steady = [
+        Ability::EbsOptimized,
+        Ability::Enclaves,
+        Ability::Hibernates,
+        Ability::Tpm,
+    ];
+    let mut all = steady.to_vec();
+    all.push(Ability::Bursts);
+    let old = TypeFacts {
+        boot_modes: texts(&["legacy-bios"]),
+        bandwidth_weightings: texts(&[]),
+        ..kind("x86_64", &[])
+    };
+    let named = |(name, kind): (&str, TypeFacts)| (name.to_owned(), kind);
+    [
+        ("m5.large", kind("x86_64", &steady)),
+        ("t3.micro", kind("x86_64", &all)),
+        ("m6g.large", kind("arm64", &steady)),
+        ("m4.large", old),
+    ]
+    .map(named)
+    .into()
 }
 
 /// The interfaces of the instance that still runs.

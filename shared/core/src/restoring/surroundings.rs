@@ -138,6 +138,21 @@ pub struct SnapshotFacts {
     pub size_gib: i32,
 }
 
+/// What one instance type can and another cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ability {
+    /// Its performance is burstable, and so it has a credit option.
+    Bursts,
+    /// It can be EBS-optimised, or always is.
+    EbsOptimized,
+    /// It can have enclaves.
+    Enclaves,
+    /// It can hibernate.
+    Hibernates,
+    /// It has a TPM.
+    Tpm,
+}
+
 /// An instance type.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TypeFacts {
@@ -147,8 +162,12 @@ pub struct TypeFacts {
     pub default_cores: Option<i32>,
     /// Threads per core of an instance that asks for nothing else.
     pub default_threads_per_core: Option<i32>,
-    /// Whether its performance is burstable, and so has a credit option.
-    pub burstable: bool,
+    /// What it can beside that.
+    pub abilities: BTreeSet<Ability>,
+    /// How it can boot: `legacy-bios`, `uefi`.
+    pub boot_modes: BTreeSet<String>,
+    /// What its bandwidth can be weighted for, such as `vpc-1`.
+    pub bandwidth_weightings: BTreeSet<String>,
     /// The zones in which it is offered.
     pub zones: BTreeSet<String>,
     /// The most network interfaces.

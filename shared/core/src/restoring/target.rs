@@ -2,7 +2,6 @@
 
 use super::Mode;
 use super::deciding::Deciding;
-use super::fidelity::Difference;
 use super::step::named;
 use crate::configuration::{
     InstanceConfiguration, InterfaceConfiguration, PrivateAddress, VolumeConfiguration,
@@ -68,53 +67,6 @@ impl Deciding<'_> {
             self.because("licenses", "license configurations belong to their region");
         }
         named(target, &self.overrides.tags, self.overrides.name.as_ref())
-    }
-
-    fn set_type(&mut self, target: &mut InstanceConfiguration) {
-        let asked = self.overrides.instance_type.as_ref();
-        let Some(kind) = asked.or(target.instance_type.as_ref()).cloned() else {
-            return;
-        };
-        let Some(facts) = self.around.instance_types.get(&kind).cloned() else {
-            let problem = format!("{kind} is not offered here");
-            self.block(
-                "overrides.instance_type",
-                problem,
-                ["a type that is offered in this region"],
-            );
-            return;
-        };
-        if let Some(architecture) = &target.architecture
-            && !facts.architectures.contains(architecture)
-        {
-            let runs: Vec<&str> = facts.architectures.iter().map(String::as_str).collect();
-            let problem = format!(
-                "the boot volume is for {architecture}, and {kind} runs {}",
-                runs.join(" and ")
-            );
-            self.block(
-                "overrides.instance_type",
-                problem,
-                [format!("a type that runs {architecture}")],
-            );
-        }
-        if self.captured.instance_type.as_ref() != Some(&kind) {
-            target.cpu.core_count = facts.default_cores;
-            target.cpu.threads_per_core = facts.default_threads_per_core;
-            let why = format!("{kind} was asked for");
-            if !facts.burstable {
-                target.cpu_credits = None;
-            } else if target.cpu_credits.is_none() {
-                let own =
-                    Difference::announced("cpu_credits", "nothing", "what the type has by itself", &why);
-                self.further.push(own);
-            }
-            self.because("cpu", why.clone());
-            self.because("cpu_credits", why);
-        }
-        let own = (facts.default_cores, facts.default_threads_per_core);
-        self.sets_cpu_options = (target.cpu.core_count, target.cpu.threads_per_core) != own;
-        target.instance_type = Some(kind);
     }
 
     fn set_access(&mut self, target: &mut InstanceConfiguration) {

@@ -206,5 +206,41 @@ impl Deciding<'_> {
             let problem = format!("a volume of type {kind} needs its IOPS to be said");
             self.block(&format!("{field}.iops"), problem, ["a number of IOPS"]);
         }
+        if *own != VolumeOverride::default() {
+            self.check_least(field, kind, volume);
+        }
+        if own.volume_type.is_some() && volume.is_boot && matches!(kind, "st1" | "sc1") {
+            let problem = format!("no instance boots from a volume of type {kind}");
+            self.block(
+                &format!("{field}.volume_type"),
+                problem,
+                ["gp2", "gp3", "io1", "io2", "standard"],
+            );
+        }
+    }
+
+    /// Whether a volume has as much as its type has at least. The most it can have is for EC2 to say, which raises it now
+    /// and then.
+    fn check_least(&mut self, field: &str, kind: &str, volume: &VolumeConfiguration) {
+        let (size, iops, throughput) = match kind {
+            "gp3" => (1, 3000, 125),
+            "io1" | "io2" => (4, 100, 0),
+            "st1" | "sc1" => (125, 0, 0),
+            _ => return,
+        };
+        let figures = [
+            ("size_gib", volume.size_gib, size, "GiB"),
+            ("iops", volume.iops, iops, "IOPS"),
+            ("throughput", volume.throughput, throughput, "MiB/s"),
+        ];
+        for (name, figure, least, unit) in figures {
+            if figure.is_some_and(|figure| figure < least) {
+                self.block(
+                    &format!("{field}.{name}"),
+                    format!("a volume of type {kind} has at least {least} {unit}"),
+                    [format!("{least} or more")],
+                );
+            }
+        }
     }
 }

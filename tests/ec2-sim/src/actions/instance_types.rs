@@ -8,6 +8,7 @@ use crate::page::{DescribeRules, find};
 use crate::params::Params;
 use crate::tags::Tags;
 use crate::world::instance_type::InstanceType;
+use crate::world::launch::{Launch, Options};
 use crate::xml::Xml;
 
 use super::Scope;
@@ -36,6 +37,50 @@ pub(super) fn check_interfaces(instance_type: &str, count: usize) -> Result<(), 
             format!("Interface count {count} exceeds the limit for {instance_type}"),
         )),
         _ => Ok(()),
+    }
+}
+
+/// Refuses what a type does not take. A type that the simulator does not know takes anything.
+pub(super) fn check_settings(launch: &Launch, hardware: &Options) -> Result<(), Ec2Error> {
+    let Some(known) = InstanceType::named(&launch.instance_type) else {
+        return Ok(());
+    };
+    let is_on = |options: &Options, field: &str| options.get(field) == Some("true");
+    let weighting = launch.network_performance.get("BandwidthWeighting");
+    let weighting = weighting.filter(|weighting| *weighting != "default");
+    let boot_mode = hardware.get("BootMode").filter(|mode| *mode != "uefi-preferred");
+    let wrong = [
+        (
+            "EBS-optimized instances",
+            launch.ebs_optimized && known.ebs_optimized_support() == "unsupported",
+        ),
+        (
+            "hibernation",
+            is_on(&launch.hibernation, "Configured") && !known.hibernates(),
+        ),
+        (
+            "enclaves",
+            is_on(&launch.enclave, "Enabled") && !known.has_enclaves(),
+        ),
+        (
+            "bandwidth weighting",
+            weighting.is_some_and(|weighting| !known.bandwidth_weightings().contains(&weighting)),
+        ),
+        (
+            "the boot mode of the image",
+            boot_mode.is_some_and(|mode| !known.boot_modes().contains(&mode)),
+        ),
+        (
+            "NitroTPM",
+            hardware.get("TpmSupport").is_some() && !known.is_nitro(),
+        ),
+    ];
+    match wrong.into_iter().find(|(_, is_wrong)| *is_wrong) {
+        None => Ok(()),
+        Some((what, _)) => Err(Ec2Error::new(
+            "InvalidParameterCombination",
+            format!("The instance type {} does not support {what}.", known.name),
+        )),
     }
 }
 
@@ -123,6 +168,13 @@ fn write(xml: &mut Xml, kind: &InstanceType) {
     xml.text("instanceType", &kind.name)
         .text("bareMetal", false)
         .text("burstablePerformanceSupported", kind.is_burstable())
+        .text("hibernationSupported", kind.hibernates())
+        .text("nitroEnclavesSupport", support(kind.has_enclaves()))
+        .text("nitroTpmSupport", support(kind.is_nitro()))
+        .texts("supportedBootModes", "item", kind.boot_modes())
+        .block("ebsInfo", |xml| {
+            xml.text("ebsOptimizedSupport", kind.ebs_optimized_support());
+        })
         .block("processorInfo", |xml| {
             xml.texts("supportedArchitectures", "item", kind.architectures);
         })
@@ -134,6 +186,11 @@ fn write(xml: &mut Xml, kind: &InstanceType) {
         .block("networkInfo", |xml| {
             xml.text("maximumNetworkInterfaces", kind.most_interfaces)
                 .text("maximumNetworkCards", 1)
-                .text("ipv6Supported", true);
+                .text("ipv6Supported", true)
+                .texts("bandwidthWeightings", "item", kind.bandwidth_weightings());
         });
+}
+
+fn support(is_there: bool) -> &'static str {
+    if is_there { "supported" } else { "unsupported" }
 }

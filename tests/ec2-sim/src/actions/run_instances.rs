@@ -19,7 +19,7 @@ use crate::xml::Xml;
 
 use super::Scope;
 use super::describe_instances::write_reservation;
-use super::instance_types::check_interfaces;
+use super::instance_types::{check_interfaces, check_settings};
 use super::interface_spec::InterfaceSpec;
 use super::key_pairs::key_pair_not_found;
 use super::launch_image::{check_root, hardware_of, launchable_image, over_image};
@@ -141,6 +141,7 @@ impl Request {
         check_interfaces(&launch.instance_type, interfaces.len())?;
         scope.region.places.check(&launch, &subnet.zone)?;
         let hardware = hardware_of(image, &mut launch, params)?;
+        check_settings(&launch, &hardware)?;
         let specs = DeviceSpec::read_all(params)?;
         if let Some(image) = image {
             check_root(image, &specs)?;

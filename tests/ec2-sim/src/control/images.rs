@@ -32,6 +32,7 @@ pub(super) struct ImageRequest {
     product_codes: Vec<ProductCode>,
     architecture: Option<String>,
     boot_mode: Option<String>,
+    tpm_support: Option<String>,
     ena_support: Option<bool>,
     owner: Option<String>,
 }
@@ -87,8 +88,10 @@ impl ImageRequest {
         settings.set("Architecture", self.architecture.as_deref().unwrap_or("x86_64"));
         settings.set("VirtualizationType", "hvm");
         settings.set("EnaSupport", self.ena_support.unwrap_or(true).to_string());
-        if let Some(mode) = &self.boot_mode {
-            settings.set("BootMode", mode);
+        for (field, value) in [("BootMode", &self.boot_mode), ("TpmSupport", &self.tpm_support)] {
+            if let Some(value) = value {
+                settings.set(field, value);
+            }
         }
         settings
     }

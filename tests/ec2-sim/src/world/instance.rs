@@ -9,6 +9,7 @@ use crate::tags::Tags;
 use crate::world::Region;
 use crate::world::billing::{self, Billing};
 use crate::world::health::Impairment;
+use crate::world::instance_type::InstanceType;
 use crate::world::interface::Interface;
 use crate::world::launch::{Launch, Options};
 use crate::world::volume::{Attachment, Volume};
@@ -181,8 +182,11 @@ impl Instance {
 
     /// How it boots now, in AWS's words.
     pub(crate) fn current_boot_mode(&self) -> &'static str {
+        let kind = InstanceType::named(&self.launch.instance_type);
+        let takes_uefi = kind.is_none_or(|kind| kind.boot_modes().contains(&"uefi"));
         match self.hardware.get("BootMode") {
-            Some("uefi" | "uefi-preferred") => "uefi",
+            Some("uefi") => "uefi",
+            Some("uefi-preferred") if takes_uefi => "uefi",
             None if self.hardware.get("Architecture") == Some("arm64") => "uefi",
             _ => "legacy-bios",
         }

@@ -107,6 +107,45 @@ impl InstanceType {
         self.name.starts_with('t')
     }
 
+    /// Whether it is of the Nitro system, which the first families are not.
+    pub(crate) fn is_nitro(&self) -> bool {
+        !["m1.", "t2."].iter().any(|family| self.name.starts_with(family))
+    }
+
+    /// How it can boot.
+    pub(crate) fn boot_modes(&self) -> &'static [&'static str] {
+        match (self.architectures == ARM, self.is_nitro()) {
+            (true, _) => &["uefi"],
+            (false, true) => &["legacy-bios", "uefi"],
+            (false, false) => &["legacy-bios"],
+        }
+    }
+
+    /// Whether it can be EBS-optimised: `default` is always so.
+    pub(crate) fn ebs_optimized_support(&self) -> &'static str {
+        if self.is_nitro() { "default" } else { "unsupported" }
+    }
+
+    /// Graviton does not hibernate, nor do the first families.
+    pub(crate) fn hibernates(&self) -> bool {
+        self.is_nitro() && self.architectures != ARM
+    }
+
+    /// A parent instance keeps some of its virtual CPUs for itself.
+    pub(crate) fn has_enclaves(&self) -> bool {
+        self.is_nitro() && !self.is_burstable() && self.cpus >= 4
+    }
+
+    /// What its bandwidth can be weighted for.
+    pub(crate) fn bandwidth_weightings(&self) -> &'static [&'static str] {
+        let is_new = self.name.chars().nth(1) == Some('7');
+        if is_new {
+            &["default", "vpc-1", "ebs-1"]
+        } else {
+            &[]
+        }
+    }
+
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         FAMILIES
             .iter()

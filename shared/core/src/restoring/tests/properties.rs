@@ -308,6 +308,7 @@ fn sample(field: &str) -> Value {
         "private_address" => json!("automatic"),
         "lift_protection" | "accept_instance_store_loss" => json!(true),
         "size_gib" | "iops" | "throughput" => json!(100),
+        "volume_type" => json!("gp3"),
         "attach_to" => json!("i-00000000000000001"),
         "subnet_id"
         | "instance_type"

@@ -6,7 +6,7 @@ use super::table::{
     Instance, as_told, beside, launched, made, nothing, plain, plain_but, replaced, root_replaced, swapped,
     took_the_place,
 };
-use crate::configuration::Tags;
+use crate::configuration::{InstanceConfiguration, Tags};
 use serde_json::{Value, json};
 
 const SPOT: &[&str] = &["clone", "non_destructive", "volumes"];
@@ -17,6 +17,17 @@ const UNUSABLE_PROFILE: (&str, &[&str]) = (
     "overrides.iam_instance_profile_arn",
     &["an instance profile of this account", "\"\" for none"],
 );
+
+/// It boots by either mode, and has what only some types have.
+fn bound_to_its_type() -> InstanceConfiguration {
+    plain_but(|captured| {
+        captured.boot_mode = Some("uefi-preferred".to_owned());
+        captured.tpm_support = None;
+        captured.enclave_enabled = Some(true);
+        captured.hibernation_configured = Some(true);
+        captured.bandwidth_weighting = Some("vpc-1".to_owned());
+    })
+}
 
 fn lifted() -> Value {
     json!({"overrides": {"lift_protection": true}})
@@ -463,6 +474,46 @@ fn labels() -> Vec<Instance> {
                 as_told,
             )
             .given(InPlace, nothing(), swapped(), &[], as_told),
+        Instance::new("that another type cannot boot", plain()).blocked(
+            Clone,
+            json!({"overrides": {"instance_type": "m4.large"}}),
+            &[
+                ("overrides.instance_type", &["a type that boots by uefi"]),
+                ("overrides.instance_type", &["a type with a TPM"]),
+            ],
+        ),
+        Instance::new(
+            "with settings that another type does not take",
+            bound_to_its_type(),
+        )
+        .given(Clone, nothing(), launched(), &[], as_told)
+        .given(
+            Clone,
+            json!({"overrides": {"instance_type": "m4.large"}}),
+            launched(),
+            &[
+                "bandwidth_weighting",
+                "cpu_credits",
+                "ebs_optimized",
+                "enclave_enabled",
+                "hibernation_configured",
+                "instance_type",
+            ],
+            |blueprint| {
+                let target = &blueprint.target;
+                assert_eq!(target.bandwidth_weighting.as_deref(), Some("default"));
+                assert_eq!(target.ebs_optimized, Some(false));
+                assert_eq!(target.enclave_enabled, Some(false));
+                assert_eq!(target.hibernation_configured, Some(false));
+            },
+        )
+        .given(
+            Destructive,
+            json!({"overrides": {"instance_type": "t3.micro"}}),
+            replaced(),
+            &["instance_type"],
+            as_told,
+        ),
         Instance::new("with what is said of it alone", plain()).given(
             Clone,
             json!({

@@ -16,7 +16,7 @@ fn of_sdf(settings: &Value) -> Value {
 }
 
 pub(super) fn instances() -> Vec<Instance> {
-    types().into_iter().chain(keys()).collect()
+    types().into_iter().chain(least()).chain(keys()).collect()
 }
 
 fn typed(name: &'static str, kind: &str, iops: Option<i32>, throughput: Option<i32>) -> Instance {
@@ -108,6 +108,47 @@ fn types() -> Vec<Instance> {
             swapped(),
             &["volumes./dev/sdf.throughput"],
             |blueprint| assert_eq!(volume(&blueprint.target, SDF).throughput, Some(500)),
+        ),
+    ]
+}
+
+fn least() -> Vec<Instance> {
+    let size = "volumes./dev/sdf.size_gib";
+    vec![
+        Instance::new("a volume is too small for another type", plain())
+            .blocked(
+                Clone,
+                of_sdf(&json!({"volume_type": "st1"})),
+                &[("overrides.volumes./dev/sdf.size_gib", &["125 or more"])],
+            )
+            .given(
+                Volumes,
+                of_sdf(&json!({"volume_type": "st1", "size_gib": 125})),
+                made(),
+                &[
+                    "volumes./dev/sdf.iops",
+                    size,
+                    "volumes./dev/sdf.throughput",
+                    "volumes./dev/sdf.volume_type",
+                ],
+                as_told,
+            ),
+        Instance::new("less is asked for than a type has", plain()).blocked(
+            Clone,
+            json!({"overrides": {"volumes": {
+                "/dev/sdf": {"volume_type": "gp3", "iops": 2999, "throughput": 124},
+                "/dev/sdh": {"volume_type": "io1", "iops": 99},
+                "/dev/xvda": {"volume_type": "sc1", "size_gib": 200},
+            }}}),
+            &[
+                ("overrides.volumes./dev/sdf.iops", &["3000 or more"]),
+                ("overrides.volumes./dev/sdf.throughput", &["125 or more"]),
+                ("overrides.volumes./dev/sdh.iops", &["100 or more"]),
+                (
+                    "overrides.volumes./dev/xvda.volume_type",
+                    &["gp2", "gp3", "io1", "io2", "standard"],
+                ),
+            ],
         ),
         typed("a volume is to be smaller", "gp3", Some(3000), Some(125))
             .blocked(
