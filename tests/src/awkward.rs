@@ -118,6 +118,8 @@ pub struct Interface {
     pub open: bool,
     /// Whether it stays when the instance ends.
     pub stays: bool,
+    /// The network card it stands on, where that is not the first one: all of another card have the index 1.
+    pub card: i32,
 }
 
 /// What else a launch says.
@@ -496,7 +498,8 @@ impl<'a> Scene<'a> {
                 .cloned()
                 .unwrap_or_else(|| self.named("subnet"));
             ec2types::InstanceNetworkInterfaceSpecification::builder()
-                .device_index(place)
+                .device_index(if interface.card == 0 { place } else { 1 })
+                .set_network_card_index(Some(interface.card).filter(|card| *card != 0))
                 .subnet_id(subnet)
                 .description(format!("interface {place}"))
                 .set_groups(Some(groups.collect()))
@@ -1171,7 +1174,11 @@ async fn note_interfaces(ec2: &Client, id: &str, portrait: &mut Portrait) {
         .await;
     for interface in found.expect("interfaces are described").network_interfaces() {
         let attachment = interface.attachment().expect("an attachment");
-        let root = format!("interfaces.{}.", attachment.device_index().unwrap_or(0));
+        let index = attachment.device_index().unwrap_or(0);
+        let root = match attachment.network_card_index().unwrap_or(0) {
+            0 => format!("interfaces.{index}."),
+            card => format!("interfaces.card {card}:{index}."),
+        };
         let mut note = |field: &str, value: String| {
             portrait.insert(format!("{root}{field}"), value);
         };

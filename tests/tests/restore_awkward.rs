@@ -712,6 +712,18 @@ async fn disks(#[case] description: Value, #[case] attempts: Value) {
     ], "since": ["terminate"]}),
     json!([{"mode": "non_destructive", "takes_over": true}, {"mode": "destructive"}, {"mode": "image"}]),
 )]
+#[case::several_network_cards(
+    json!({"instance_type": "m5.large", "interfaces": [{}, {"card": 1, "groups": ["back"]}, {"card": 2, "stays": true}]}),
+    json!([
+        {"mode": "clone", "announces": ["interfaces.card 1:1.private_addresses", "interfaces.card 2:1.private_addresses"]},
+        {"mode": "in_place"}, {"mode": "destructive"},
+    ]),
+)]
+#[case::several_network_cards_of_one_that_is_gone(
+    json!({"instance_type": "m5.large", "interfaces": [{}, {"card": 1}, {"card": 2, "secondary": 1, "open": true}],
+        "since": ["terminate"]}),
+    json!([{"mode": "non_destructive"}]),
+)]
 #[case::too_many_interfaces_for_another_type(
     json!({"instance_type": "m5.large", "interfaces": [{}, {}, {}]}),
     json!([

@@ -32,8 +32,7 @@ impl RestoreInstance {
             }
         }
         for wanted in &target.interfaces {
-            let index = wanted.device_index.unwrap_or(0);
-            let Some(there) = view.interfaces.get(&index) else {
+            let Some(there) = view.interfaces.get(&wanted.place()) else {
                 continue;
             };
             // One that was there before keeps what it carries.
@@ -68,7 +67,7 @@ impl RestoreInstance {
     ) -> Result<(), Trouble> {
         let mut wanted: BTreeMap<String, (String, String)> = BTreeMap::new();
         for interface in &target.interfaces {
-            let Some(there) = view.interfaces.get(&interface.device_index.unwrap_or(0)) else {
+            let Some(there) = view.interfaces.get(&interface.place()) else {
                 continue;
             };
             let mut addresses = interface.private_addresses.clone();
@@ -180,7 +179,7 @@ impl RestoreInstance {
                     stays.insert(volume.to_string(), of_volume(device));
                 }
                 for interface in &target.interfaces {
-                    let there = view.interfaces.get(&interface.device_index.unwrap_or(0));
+                    let there = view.interfaces.get(&interface.place());
                     if let Some(there) = there.filter(|_| interface.network_interface_id.is_empty()) {
                         stays.insert(there.id.clone(), final_tags(&interface.tags, &from));
                     }

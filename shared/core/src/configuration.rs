@@ -7,6 +7,7 @@ use crate::ids::{InstanceId, VolumeId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The tags of a thing.
 pub type Tags = BTreeMap<String, String>;
@@ -197,17 +198,39 @@ pub struct InterfaceConfiguration {
     pub tags: Tags,
 }
 
+/// Where an interface stands on its instance: some types have several network cards, each with indices of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InterfacePlace {
+    /// The network card.
+    pub card: i32,
+    /// The device index on it.
+    pub index: i32,
+}
+
+impl fmt::Display for InterfacePlace {
+    /// `1`; on another card than the first, `card 2:1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.card {
+            0 => write!(f, "{}", self.index),
+            card => write!(f, "card {card}:{}", self.index),
+        }
+    }
+}
+
 impl InterfaceConfiguration {
-    /// Its place on its network card.
+    /// Where it stands.
     #[must_use]
-    pub fn index(&self) -> i32 {
-        self.device_index.unwrap_or(0)
+    pub fn place(&self) -> InterfacePlace {
+        InterfacePlace {
+            card: self.network_card_index.unwrap_or(0),
+            index: self.device_index.unwrap_or(0),
+        }
     }
 
     /// Whether it is the instance's primary interface, which nobody can detach.
     #[must_use]
     pub fn is_primary(&self) -> bool {
-        self.index() == 0 && self.network_card_index.unwrap_or(0) == 0
+        self.place() == InterfacePlace::default()
     }
 }
 

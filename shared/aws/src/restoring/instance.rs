@@ -9,6 +9,7 @@ use aws_sdk_ec2::types::{
     AttributeBooleanValue, EbsInstanceBlockDeviceSpecification, InstanceBlockDeviceMappingSpecification,
     SecureBlobAttributeValue,
 };
+use holdfast_core::configuration::InterfacePlace;
 use holdfast_core::ids::{InstanceId, VolumeId};
 use std::collections::BTreeMap;
 
@@ -21,8 +22,8 @@ pub struct InstanceView {
     pub reason: Option<String>,
     /// The volume at each device, and whether it ends with the instance.
     pub volumes: BTreeMap<String, (VolumeId, bool)>,
-    /// Its interfaces by device index.
-    pub interfaces: BTreeMap<i32, InterfaceView>,
+    /// Its interfaces by where they stand.
+    pub interfaces: BTreeMap<InterfacePlace, InterfaceView>,
     /// The device of its boot volume.
     pub root_device: String,
     /// Its first private address.
@@ -82,8 +83,12 @@ fn view(instance: &aws_sdk_ec2::types::Instance) -> InstanceView {
         let attachment = interface.attachment()?;
         let mut addresses: Vec<_> = interface.private_ip_addresses().iter().collect();
         addresses.sort_by_key(|address| !address.primary().unwrap_or(false));
+        let place = InterfacePlace {
+            card: attachment.network_card_index().unwrap_or(0),
+            index: attachment.device_index()?,
+        };
         Some((
-            attachment.device_index()?,
+            place,
             InterfaceView {
                 id: interface.network_interface_id()?.to_owned(),
                 attachment_id: attachment.attachment_id().map(str::to_owned),

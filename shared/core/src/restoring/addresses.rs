@@ -22,7 +22,7 @@ impl Deciding<'_> {
                     _ => "the new instance has addresses of its own",
                 };
                 free_addresses(interface);
-                let root = format!("interfaces.{}", interface.index());
+                let root = format!("interfaces.{}", interface.place());
                 let fields = [
                     "private_addresses",
                     "elastic_ips",

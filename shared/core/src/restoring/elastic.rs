@@ -19,7 +19,7 @@ impl Deciding<'_> {
             .filter_map(|private| private.allocation_id.clone())
             .collect();
         for interface in interfaces.iter_mut() {
-            let root = format!("interfaces.{}.elastic_ips", interface.index());
+            let root = format!("interfaces.{}.elastic_ips", interface.place());
             let comes_over = self.comes_over(&interface.network_interface_id).is_some();
             for private in &mut interface.private_addresses {
                 let Some(allocation) = private.allocation_id.clone() else {

@@ -157,15 +157,9 @@ fn compare_interfaces(
     found: &[InterfaceConfiguration],
     differences: &mut Vec<Difference>,
 ) {
-    let place = |interface: &InterfaceConfiguration| {
-        (
-            interface.network_card_index.unwrap_or(0),
-            interface.device_index.unwrap_or(0),
-        )
-    };
     for interface in wanted {
-        let root = format!("interfaces.{}", place(interface).1);
-        let Some(found) = found.iter().find(|found| place(found) == place(interface)) else {
+        let root = format!("interfaces.{}", interface.place());
+        let Some(found) = found.iter().find(|found| found.place() == interface.place()) else {
             differences.push(difference(&root, "an interface", "nothing"));
             continue;
         };
@@ -181,8 +175,8 @@ fn compare_interfaces(
         compare_addresses(&root, interface, found, differences);
     }
     for interface in found {
-        if !wanted.iter().any(|wanted| place(wanted) == place(interface)) {
-            let root = format!("interfaces.{}", place(interface).1);
+        if !wanted.iter().any(|wanted| wanted.place() == interface.place()) {
+            let root = format!("interfaces.{}", interface.place());
             differences.push(difference(&root, "nothing", &interface.network_interface_id));
         }
     }

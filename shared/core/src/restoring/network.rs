@@ -88,7 +88,7 @@ impl Deciding<'_> {
                 } else {
                     self.block_network(
                         "overrides.interfaces",
-                        format!("the subnet {id} of interface {} is not there", interface.index()),
+                        format!("the subnet {id} of interface {} is not there", interface.place()),
                         ["primary_only", "all, with subnet_id: every interface goes there"],
                     );
                 }
@@ -99,7 +99,7 @@ impl Deciding<'_> {
                 Some(zone) if *zone != subnet.zone => {
                     let problem = format!(
                         "interface {} is in {id} in {}, and the primary one in {zone}",
-                        interface.index(),
+                        interface.place(),
                         subnet.zone
                     );
                     self.block_network(
@@ -112,7 +112,7 @@ impl Deciding<'_> {
             }
             if interface.subnet_id.as_ref() != Some(&id) {
                 for field in ["subnet_id", "vpc_id"] {
-                    let field = format!("interfaces.{}.{field}", interface.index());
+                    let field = format!("interfaces.{}.{field}", interface.place());
                     self.because(field, "the subnet was asked for");
                 }
             }
@@ -157,7 +157,7 @@ impl Deciding<'_> {
             }
             if *interface != captured {
                 let why = "changed since the backup; the interface comes over as it is";
-                self.because(format!("interfaces.{}", captured.index()), why);
+                self.because(format!("interfaces.{}", captured.place()), why);
             }
         }
     }
