@@ -313,6 +313,18 @@ def test_a_launch_passes_the_role_of_its_profile(account: Account) -> None:
     assert "iam:PassRole" in refusal(run, **LAUNCH, IamInstanceProfile={"Name": "profile"})
 
 
+def test_an_instance_profile_is_judged_on_itself(account: Account) -> None:
+    iam = account.client("iam")
+    for name, path in (("web", "/"), ("db", "/shop/")):
+        iam.create_instance_profile(InstanceProfileName=name, Path=path)
+    of_shop = f"arn:aws:iam::{account.id}:instance-profile/shop/*"
+    role = account.role("reader", allow("iam:GetInstanceProfile", of_shop))
+    get = account.client("iam", account.assume(role)).get_instance_profile
+    assert get(InstanceProfileName="db")["InstanceProfile"]["Path"] == "/shop/"
+    for name in ("web", "nobody"):
+        assert "iam:GetInstanceProfile" in refusal(get, InstanceProfileName=name)
+
+
 def test_a_profile_that_iam_does_not_know_has_the_role_of_its_name(account: Account) -> None:
     run = _launcher(account, "web")
     run(**LAUNCH, IamInstanceProfile={"Name": "web"})

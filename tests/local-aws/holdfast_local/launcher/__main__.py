@@ -21,6 +21,7 @@ from holdfast_local.launcher import (
     guest_commands,
     keys,
     map_runs,
+    profiles,
     restore_keys,
     schedules,
     service_roles,
@@ -49,6 +50,7 @@ def main() -> None:
     map_runs.install()
     virtual_time.install(simulator)
     service_roles.install()
+    profiles.install()
     deliveries.install()
     tables.install()
     # Last: it writes down what all the others ask.
