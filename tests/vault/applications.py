@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,13 +46,13 @@ def make_small_application(place: Place, name: str) -> Application:
     return made
 
 
-def make_key(place: Place, vault: str) -> str:
-    """Make a key that lets the vault's account read what is shared under it; give its ARN."""
+def make_key(place: Place, other: str, *, may: Sequence[str] = _FOR_VAULTS) -> str:
+    """Make a key that another account may use: to read what is shared under it, or for more; give its ARN."""
     own = {"AWS": f"arn:aws:iam::{place.account}:root"}
-    far = {"AWS": f"arn:aws:iam::{vault}:root"}
+    far = {"AWS": f"arn:aws:iam::{other}:root"}
     statements = [
         {"Effect": "Allow", "Principal": own, "Action": "kms:*", "Resource": "*"},
-        {"Effect": "Allow", "Principal": far, "Action": _FOR_VAULTS, "Resource": "*"},
+        {"Effect": "Allow", "Principal": far, "Action": list(may), "Resource": "*"},
     ]
     policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
     return place.client("kms").create_key(Policy=policy)["KeyMetadata"]["Arn"]

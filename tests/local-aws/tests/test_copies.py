@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from conftest import Account, allow
 
@@ -148,6 +149,18 @@ def test_another_accounts_key_must_be_granted_by_both(account: Account, vault: A
     assert problem(vault, granted, "snap-open") is None
     assert problem(vault, granted, "snap-closed") == PROBLEM
     assert problem(vault, not_granted, "snap-open") == PROBLEM
+
+
+def test_another_accounts_key_is_described_to_who_is_granted_that_by_both(account: Account, vault: Account) -> None:
+    by_iam = {"Effect": "Allow", "Principal": {"AWS": account.root}, "Action": "kms:*", "Resource": "*"}
+    to_vault = {"Effect": "Allow", "Principal": {"AWS": vault.root}, "Action": "kms:DescribeKey", "Resource": "*"}
+    closed, opened = account.key(by_iam), account.key(by_iam, to_vault)
+    granted = vault.client("kms", vault.assume(vault.role("granted", allow("kms:DescribeKey"))))
+    not_granted = vault.client("kms", vault.assume(vault.role("not-granted")))
+    assert granted.describe_key(KeyId=opened)["KeyMetadata"]["Arn"] == opened
+    for client, key in ((granted, closed), (not_granted, opened)):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            client.describe_key(KeyId=key)
 
 
 def test_nothing_is_asked_about_a_snapshot_that_is_not_shared(account: Account, vault: Account) -> None:

@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlencode
 from ministack import app
 from ministack.core import iam_evaluator
 from ministack.core.iam_actions import access_denied_response
-from ministack.core.responses import get_account_id
+from ministack.core.responses import get_account_id, get_region, json_response
 from ministack.core.router import extract_access_key_id
 from ministack.services import iam, kms, s3
 
@@ -40,7 +40,21 @@ _OF_ARCHIVED = ("kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt")
 def install(simulator: str) -> None:
     """Judge keys by their own policy wherever they are, and put the questions in front of EC2."""
     kms.key_policy_for_arn = key_policy
+    kms._describe_key = _describing_keys_of_others(kms._describe_key)
     app.SERVICE_HANDLERS["ec2"] = _with_keys(app.SERVICE_HANDLERS["ec2"], World(simulator))
+
+
+def _describing_keys_of_others(describe: Callable[[dict[str, Any]], tuple]) -> Callable[[dict[str, Any]], tuple]:
+    """Let a key of another account be described by its ARN: whether the caller may has been asked by then."""
+
+    def describe_key(data: dict[str, Any]) -> tuple:
+        arn = data.get("KeyId", "")
+        account, region = get_account_id(), get_region()
+        is_other = arn.startswith(f"arn:aws:kms:{region}:") and f":{account}:" not in arn
+        key = find_key(arn, account, region) if is_other else None
+        return json_response({"KeyMetadata": kms._key_metadata(key)}) if key else describe(data)
+
+    return describe_key
 
 
 def find_key(named: str, account: str, region: str) -> _Key | None:
