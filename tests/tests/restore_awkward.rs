@@ -110,16 +110,8 @@ async fn try_all(description: Value, attempts: Value) {
     }
 }
 
-async fn try_in_one_scene(description: &Description, attempts: &[Attempt]) {
-    let account = Account::new(&Stack::from_environment()).await;
-    let mut scene = Scene::launch(&account, description).await;
-    let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
-    back_up(&mut bench).await;
-    scene.damage().await;
-    for since in &description.since {
-        scene.let_happen(since).await;
-    }
-    // Retried in good time, and soon given up: what is refused then is the product's own affair.
+/// Lets the client try each call three times in good time: what is refused then is the product's own affair.
+fn with_short_retries(bench: Bench<'_>) -> Bench<'_> {
     let mut restore = bench.functions().restore_instance.clone();
     let retries = RetryConfig::standard()
         .with_max_attempts(3)
@@ -132,7 +124,19 @@ async fn try_in_one_scene(description: &Description, attempts: &[Attempt]) {
         .retry_config(retries)
         .build();
     restore.here.ec2 = aws_sdk_ec2::Client::from_conf(config);
-    let mut bench = bench.with_restore(restore);
+    bench.with_restore(restore)
+}
+
+async fn try_in_one_scene(description: &Description, attempts: &[Attempt]) {
+    let account = Account::new(&Stack::from_environment()).await;
+    let mut scene = Scene::launch(&account, description).await;
+    let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
+    back_up(&mut bench).await;
+    scene.damage().await;
+    for since in &description.since {
+        scene.let_happen(since).await;
+    }
+    let mut bench = with_short_retries(bench);
     let mut before = World::of(&account.ec2()).await;
     for (number, attempt) in attempts.iter().enumerate() {
         let calls = changing_calls(&account).await;
@@ -1140,7 +1144,26 @@ fn from_marketplace() -> Value {
 )]
 #[case::tags_at_the_limit(
     json!({"tags": 50, "disks": of_one_gib(&["/dev/sdf"])}),
+    json!([
+        {"mode": "clone"}, {"mode": "volumes"}, {"mode": "image"}, {"mode": "in_place"},
+        {"mode": "destructive", "refused": "mode"},
+    ]),
+)]
+#[case::tags_just_below_the_limit(
+    json!({"tags": 49, "disks": of_one_gib(&["/dev/sdf"])}),
     every_mode(),
+)]
+#[case::disks_of_its_host_that_no_mapping_names(
+    json!({"instance_type": "m5d.large", "disks": of_one_gib(&["/dev/sdf"])}),
+    json!([
+        {"mode": "clone"}, {"mode": "in_place", "refused": "overrides.accept_instance_store_loss"},
+        {"mode": "in_place", "volumes": {"devices": ["/dev/xvda"]}},
+        {"mode": "in_place", "overrides": {"accept_instance_store_loss": true}},
+    ]),
+)]
+#[case::deprecated_image_of_an_original_that_is_gone(
+    json!({"images": {"market": deprecated(from_marketplace())}, "image": "market", "since": ["terminate"]}),
+    json!([{"mode": "clone"}, {"mode": "clone", "overrides": {"image_id": "$image.market"}}, {"mode": "image"}]),
 )]
 #[case::tags_of_aws(
     json!({"aws_tags": {"aws:cloudformation:stack-name": "shop"}}),
@@ -1180,6 +1203,12 @@ fn from_marketplace() -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn instances(#[case] description: Value, #[case] attempts: Value) {
     Box::pin(try_all(description, attempts)).await;
+}
+
+/// An image that AWS shows to nobody any more who does not ask for it.
+fn deprecated(mut image: Value) -> Value {
+    image["deprecated"] = json!(true);
+    image
 }
 
 /// What is told of volumes that were not encrypted and come back so.
@@ -1236,7 +1265,7 @@ fn refusing(action: &str, code: &str, nth: u64) -> Value {
 #[case::throttled_volumes(throttled(6), json!([{"mode": "volumes"}]))]
 #[case::throttled_image(throttled(7), json!([{"mode": "image"}]))]
 #[case::no_capacity(
-    refusing("RunInstances", "InsufficientInstanceCapacity", 1),
+    at_fault(no_room("RunInstances", "InsufficientInstanceCapacity", 1, 3)),
     json!([
         {"mode": "clone", "fails": "InsufficientInstanceCapacity"},
         {"mode": "destructive", "fails": "InsufficientInstanceCapacity"},
@@ -1298,6 +1327,7 @@ async fn past_the_cut_over_room_is_made_and_waited_for() {
     let scene = Scene::launch(&account, &description).await;
     let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
     back_up(&mut bench).await;
+    let mut bench = with_short_retries(bench);
     account.simulator.post("faults", fault).await.unwrap();
     let before = calls_of(&account).await;
     let request = json!({"plan_id": "nightly", "mode": "destructive"});
@@ -1328,6 +1358,7 @@ async fn an_original_that_finds_no_room_for_a_while_runs_in_the_end(
     let scene = Scene::launch(&account, &description).await;
     let mut bench = Bench::new(&account, KillSwitch::never(), Repeat::Once).await;
     back_up(&mut bench).await;
+    let mut bench = with_short_retries(bench);
     let simulator = &account.simulator;
     let impaired = json!({"next": true, "instance": true, "system": false});
     simulator.post("instances/impair", impaired).await.unwrap();

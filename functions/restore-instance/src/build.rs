@@ -14,6 +14,9 @@ use holdfast_core::restoring::tags::{RESTORE, creation_tags, image_name};
 use holdfast_core::restoring::target::{VolumeOrder, candidate_interfaces};
 use std::collections::BTreeMap;
 
+/// How often the instance that takes an original's place is launched again, if EC2 ends it.
+const RELAUNCHES: u32 = 3;
+
 impl RestoreInstance {
     /// Makes every volume of its snapshot.
     pub(crate) async fn make_volumes(&self, work: &mut Work) -> Result<Reached, Trouble> {
@@ -81,10 +84,22 @@ impl RestoreInstance {
             {
                 Ok(Reached::Yes)
             }
-            state => Err(Trouble::Hopeless(format!(
-                "{id} is {state}: {}",
-                view.reason.unwrap_or_else(|| "EC2 gives no reason".to_owned())
-            ))),
+            state => {
+                let why = format!(
+                    "{id} is {state}: {}",
+                    view.reason.unwrap_or_else(|| "EC2 gives no reason".to_owned())
+                );
+                let made = &mut work.restore.made;
+                if !work.restore.has_cut_over || part != Part::Final || made.relaunches >= RELAUNCHES {
+                    return Err(Trouble::Hopeless(why));
+                }
+                // There is no way back, and EC2 has ended it: another one is launched.
+                made.relaunches += 1;
+                made.instances.remove(&part);
+                made.boot_volumes.remove(&part);
+                work.restore.note(why.clone());
+                Ok(Reached::NotYet(why))
+            }
         }
     }
 
@@ -104,7 +119,8 @@ impl RestoreInstance {
         let restored = if let Some(volume) = work.restore.made.boot_volumes.get(&part) {
             volume.clone()
         } else {
-            let token = work.token(&format!("boot volume of the {part}"));
+            let what = format!("boot volume of the {part}");
+            let token = work.token(&attempt(&what, work.restore.made.relaunches));
             let volume = make_volume(work, &order, &token).await?;
             work.restore.made.boot_volumes.insert(part, volume.clone());
             volume
@@ -318,6 +334,14 @@ async fn devices_of(work: &Work, id: &InstanceId) -> Result<Vec<String>, Trouble
         .unwrap_or_default())
 }
 
+/// What a token is for, when it is not the first time.
+fn attempt(what: &str, before: u32) -> String {
+    match before {
+        0 => what.to_owned(),
+        before => format!("{what}, {before}"),
+    }
+}
+
 async fn launch_part(work: &Work, part: Part) -> Result<InstanceId, Trouble> {
     let restore = &work.restore;
     let blueprint = &restore.blueprint;
@@ -349,7 +373,7 @@ async fn launch_part(work: &Work, part: Part) -> Result<InstanceId, Trouble> {
         volumes: &blueprint.volumes,
         ends_with_instance: part == Part::Candidate,
         sets_cpu_options: blueprint.sets_cpu_options,
-        token: &work.token(&format!("instance {part}")),
+        token: &work.token(&attempt(&format!("instance {part}"), restore.made.relaunches)),
         instance_tags: &instance_tags,
         other_tags: &restore_tags(work),
     };

@@ -7,6 +7,7 @@ use holdfast_aws::restoring::volume::{self, VolumeView};
 use holdfast_core::ids::{InstanceId, JobId, VolumeId};
 use holdfast_core::restoring::blueprint::kept_volumes;
 use holdfast_core::restoring::message::UndoExpired;
+use holdfast_core::restoring::record::{Restore, RestoreStatus};
 use holdfast_core::restoring::tags::{UNDO_OF, UNDO_UNTIL};
 use jiff::Timestamp;
 
@@ -73,21 +74,30 @@ impl RestoreInstance {
         let restore = restores
             .into_iter()
             .find(|restore| restore.resource_id == resource);
-        let is_ours = restore.is_some_and(|restore| {
-            let exchanges = restore
-                .blueprint
-                .exchanges
-                .iter()
-                .filter(|exchange| !exchange.is_foreign);
-            let kept = kept_volumes(&exchanges.cloned().collect::<Vec<_>>());
-            restore.status.is_terminal()
-                && restore.blueprint.undo_until.is_some_and(|until| until <= now)
-                && kept.values().any(|kept| kept == id)
-        });
-        if is_ours {
-            Ok(Ok(true))
-        } else {
-            Ok(Err("the catalog does not name it as kept for an undo".to_owned()))
+        let Some(restore) = restore.filter(|restore| is_kept_by(restore, id, now)) else {
+            return Ok(Err("the catalog does not name it as kept for an undo".to_owned()));
+        };
+        // After any other end it may be all that there is of what was there.
+        if !matches!(restore.status, RestoreStatus::Completed | RestoreStatus::Partial) {
+            return Ok(Err(format!(
+                "{job} did not come to a good end: look at {resource}, and delete the volume when nobody needs it"
+            )));
         }
+        // An undo that was taken on in time puts it back.
+        if let Some(holder) = self.catalog.who_claims(&resource, now).await? {
+            return Ok(Err(format!("{holder} is about to change {resource}")));
+        }
+        Ok(Ok(true))
     }
+}
+
+/// Whether the restore took this volume off, knows it, and its time is over.
+fn is_kept_by(restore: &Restore, id: &VolumeId, now: Timestamp) -> bool {
+    let exchanges = restore
+        .blueprint
+        .exchanges
+        .iter()
+        .filter(|exchange| !exchange.is_foreign);
+    let kept = kept_volumes(&exchanges.cloned().collect::<Vec<_>>());
+    restore.blueprint.undo_until.is_some_and(|until| until <= now) && kept.values().any(|kept| kept == id)
 }

@@ -3,14 +3,19 @@
 use crate::RestoreInstance;
 use crate::original::ending_volumes;
 use crate::step::{Reached, Trouble, Work};
+use holdfast_aws::restoring::instance::InterfaceView;
 use holdfast_aws::restoring::interface::{self, associate, holders};
 use holdfast_aws::restoring::survey::describe_instances;
 use holdfast_aws::restoring::{image, instance, remove_tags, set_tags, target_group, tidy, volume};
-use holdfast_core::configuration::{InstanceConfiguration, Tags, VolumeConfiguration};
-use holdfast_core::ids::{InstanceId, VolumeId};
+use holdfast_core::configuration::{
+    InstanceConfiguration, InterfaceConfiguration, Tags, VolumeConfiguration,
+};
+use holdfast_core::ids::InstanceId;
+use holdfast_core::job::JobStatus;
 use holdfast_core::pacing::{VISIBILITY, later};
 use holdfast_core::restoring::Mode;
 use holdfast_core::restoring::fidelity::{Difference, compare, compare_volumes};
+use holdfast_core::restoring::record::RestoreStatus;
 use holdfast_core::restoring::step::Part;
 use holdfast_core::restoring::tags::{RESTORE, creation_tags, final_tags};
 use std::collections::BTreeMap;
@@ -40,10 +45,9 @@ impl RestoreInstance {
                 let tags = creation_tags(&wanted.tags, &work.tag);
                 alike.entry(tags).or_default().push(there.id.clone());
             }
-            if let (Some(ends), Some(attachment)) = (wanted.delete_on_termination, &there.attachment_id)
-                && ends != there.delete_on_termination
-            {
-                interface::set_end(work.ec2(), &there.id, attachment, ends).await?;
+            // One that is taken over must not end with an instance that may be taken back.
+            if wanted.network_interface_id.is_empty() {
+                set_end(work, wanted, there).await?;
             }
             if wanted.source_dest_check == Some(false) {
                 interface::set_source_dest_check(work.ec2(), &there.id, false).await?;
@@ -52,7 +56,9 @@ impl RestoreInstance {
         for (tags, resources) in &alike {
             set_tags(work.ec2(), resources, tags).await?;
         }
-        self.give_elastic_ips(work, &target, &view).await?;
+        if work.restore.has_cut_over {
+            self.give_elastic_ips(work, &target, &view).await?;
+        }
         for group in work.restore.blueprint.target_groups.clone() {
             target_group::replace(&work.clients.elb, &group, &id, &work.restore.resource_id).await?;
         }
@@ -129,20 +135,59 @@ impl RestoreInstance {
             return self.own_again(work).await;
         }
         let stays = self.staying(work).await?;
-        let mut left = tidy::find(work.ec2(), &work.tag).await?;
-        add_ending_volumes(work, &mut left).await?;
+        let left = tidy::find(work.ec2(), &work.tag).await?;
         let passing = passing(left, &stays);
         if !passing.is_empty() {
-            tidy::remove(work.ec2(), &passing).await?;
-            return Ok(Reached::NotYet("what was temporary is being removed".to_owned()));
+            match tidy::remove(work.ec2(), &passing).await {
+                Ok(()) => return Ok(Reached::NotYet("what was temporary is being removed".to_owned())),
+                Err(refusal) if work.may_pass(&refusal) => return Err(refusal.into()),
+                // What is good is not taken back because something temporary stays.
+                Err(refusal) => work.restore.note(format!(
+                    "not all that was temporary could be removed, it carries the tag {RESTORE} = {}: {}",
+                    work.tag, refusal.reason
+                )),
+            }
         }
         if work.restore.blueprint.mode == Mode::Rehearsal {
             work.restore.differences = self.differences(work).await?;
             return Ok(Reached::Yes);
         }
+        if !work.restore.is_handed_over {
+            let job = self.catalog.job(&work.restore.job_id).await?;
+            if job.status != JobStatus::Running && work.restore.can_turn_back() {
+                let now = work.clock();
+                work.restore.turn_back("it was stopped", true, now);
+                return Ok(Reached::NotYet("the job was stopped".to_owned()));
+            }
+            work.restore.is_handed_over = true;
+            self.save(work).await?;
+        }
+        self.hand_over(work).await?;
         untag(work, &stays).await?;
         work.restore.differences = self.differences(work).await?;
         Ok(Reached::Yes)
+    }
+
+    /// Gives the new instance for good what was somebody else's before: elastic addresses, and interfaces that end with it
+    /// from now on.
+    async fn hand_over(&self, work: &mut Work) -> Result<(), Trouble> {
+        let Some(id) = work.restore.made.instances.get(&Part::Final).cloned() else {
+            return Ok(());
+        };
+        let Some(view) = instance::look(work.ec2(), &id).await? else {
+            return Err(Trouble::Hopeless(format!("{id} is gone")));
+        };
+        let target = work.restore.blueprint.target.clone();
+        for wanted in &target.interfaces {
+            let taken_over = !wanted.network_interface_id.is_empty();
+            if let Some(there) = view.interfaces.get(&wanted.place()).filter(|_| taken_over) {
+                set_end(work, wanted, there).await?;
+            }
+        }
+        if work.restore.has_cut_over {
+            return Ok(());
+        }
+        self.give_elastic_ips(work, &target, &view).await
     }
 
     /// What of the things that carry the restore's tag is to stay, with the tags that each is to carry in the end.
@@ -240,6 +285,9 @@ impl RestoreInstance {
         let mut stays = originals(work);
         let kept = work.restore.left_to_be_looked_at().cloned();
         let marked = kept.as_ref().map(|id| parts_of(id, &left)).unwrap_or_default();
+        let ids = left.instances.iter().map(ToString::to_string);
+        let ids = ids.chain(left.volumes.iter().map(|(id, _)| id.to_string()));
+        let marked_originals: Vec<String> = ids.filter(|id| stays.contains_key(id)).collect();
         stays.extend(marked.iter().map(|id| (id.clone(), Tags::new())));
         let passing = passing(left, &stays);
         if !passing.is_empty() {
@@ -252,6 +300,8 @@ impl RestoreInstance {
                 "what was asked for last may not be seen yet".to_owned(),
             ));
         }
+        // An original that was about to be let go carries it.
+        remove_tags(work.ec2(), &marked_originals, &[RESTORE]).await?;
         if let Some(id) = kept {
             remove_tags(work.ec2(), &marked, &[RESTORE]).await?;
             work.restore.notes.push(format!(
@@ -261,10 +311,12 @@ impl RestoreInstance {
         Ok(Reached::Yes)
     }
 
-    /// Stops the candidate, which was proved good, for the new instance to have its room.
+    /// Stops the candidate, for the new instance to have its room, or the original.
     pub(crate) async fn make_room(&self, work: &Work) -> Result<(), Trouble> {
-        let candidate = work.restore.made.instances.get(&Part::Candidate);
-        let Some(id) = candidate.filter(|_| work.restore.has_cut_over) else {
+        let restore = &work.restore;
+        let is_needed = restore.has_cut_over || restore.status == RestoreStatus::Returning;
+        let candidate = restore.made.instances.get(&Part::Candidate);
+        let Some(id) = candidate.filter(|_| is_needed) else {
             return Ok(());
         };
         let view = instance::look(work.ec2(), id).await?;
@@ -293,6 +345,13 @@ impl RestoreInstance {
 
     /// Past the cut-over there is no way back. What stands is kept, and said: the candidate was proved good, and runs.
     pub(crate) async fn strand(&self, work: &mut Work, why: &str) -> Result<(), Trouble> {
+        if !work.restore.has_cut_over {
+            let now = work.clock();
+            let failure = format!("{why}. What was made stays");
+            work.restore.failure.get_or_insert(failure);
+            work.restore.end(now);
+            return self.save(work).await;
+        }
         let candidate = work.restore.made.instances.get(&Part::Candidate).cloned();
         let last = work.restore.made.instances.get(&Part::Final).cloned();
         let facts = work.restore.blueprint.original.clone();
@@ -315,10 +374,22 @@ impl RestoreInstance {
             .iter()
             .map(|(id, state)| format!("{id} ({state})"))
             .collect();
-        let taken = last.map_or_else(
-            || format!("of its interfaces there are {}", states.join(", ")),
-            |id| format!("{id} has the interfaces and was not proved good"),
-        );
+        let taken = match last {
+            None => format!("of its interfaces there are {}", states.join(", ")),
+            Some(id) => {
+                let state = instance::look(work.ec2(), &id).await?.map(|view| view.state);
+                let proved = if work.restore.made.proved.contains(&id) {
+                    "was proved good"
+                } else {
+                    "was not proved good"
+                };
+                let state = state.as_deref().unwrap_or("not shown by EC2");
+                format!(
+                    "{id} is {state} and {proved}; of the interfaces there are {}",
+                    states.join(", ")
+                )
+            }
+        };
         let words: Vec<String> = [format!("{why}. {resource} has been let go")]
             .into_iter()
             .chain(kept)
@@ -382,18 +453,13 @@ fn parts_of(id: &InstanceId, left: &tidy::Leftovers) -> Vec<String> {
     parts
 }
 
-/// Adds the volumes that end with an original which was let go: one that is full of the user's own tags has no other.
-async fn add_ending_volumes(work: &Work, left: &mut tidy::Leftovers) -> Result<(), Trouble> {
-    if !work.restore.has_cut_over {
-        return Ok(());
+/// Sets whether an interface ends with its instance.
+async fn set_end(work: &Work, wanted: &InterfaceConfiguration, there: &InterfaceView) -> Result<(), Trouble> {
+    if let (Some(ends), Some(attachment)) = (wanted.delete_on_termination, &there.attachment_id)
+        && ends != there.delete_on_termination
+    {
+        interface::set_end(work.ec2(), &there.id, attachment, ends).await?;
     }
-    let ending = work.restore.blueprint.original.iter().flat_map(ending_volumes);
-    let ending: Vec<VolumeId> = ending
-        .filter(|id| !left.volumes.iter().any(|(known, _)| known == id))
-        .collect();
-    let found = volume::look(work.ec2(), &ending).await?;
-    left.volumes
-        .extend(found.into_iter().filter(|(_, view)| view.attachment.is_none()));
     Ok(())
 }
 

@@ -4,8 +4,10 @@ use crate::RestoreInstance;
 use crate::step::{Reached, Trouble, Work};
 use holdfast_aws::restoring::instance::InstanceView;
 use holdfast_aws::restoring::{instance, interface, set_tags_where_room};
+use holdfast_aws::snapshots::Refusal;
 use holdfast_core::ids::VolumeId;
 use holdfast_core::job::JobStatus;
+use holdfast_core::pacing::{VISIBILITY, later};
 use holdfast_core::restoring::blueprint::Original;
 use holdfast_core::restoring::step::Part;
 use holdfast_core::restoring::tags::RESTORE;
@@ -22,6 +24,7 @@ impl RestoreInstance {
         match view.state.as_str() {
             "stopped" => Ok(Reached::Yes),
             "running" => {
+                check_unchanged(work, &facts, &view)?;
                 if facts.stop_protection {
                     instance::protect_from_stop(work.ec2(), &id, false).await?;
                 }
@@ -97,35 +100,66 @@ impl RestoreInstance {
         match view.state.as_str() {
             "terminated" => self.interfaces_are_free(work, &facts).await,
             "shutting-down" => Ok(Reached::NotYet(format!("{id} is shutting down"))),
-            _ => {
-                // Those that the new instance takes over. What was attached since the backup goes as its flag says.
-                let taken = work.restore.blueprint.target.interfaces.clone();
-                let is_taken = |id: &String| taken.iter().any(|wanted| wanted.network_interface_id == *id);
-                let ending = view.interfaces.values().filter(|held| held.delete_on_termination);
-                for held in ending.filter(|held| is_taken(&held.id)) {
-                    if let Some(attachment) = &held.attachment_id {
-                        interface::set_end(work.ec2(), &held.id, attachment, false).await?;
-                    }
+            _ => match self.end_original(work, &view, &facts).await {
+                Ok(()) => Ok(Reached::NotYet(format!("{id} is being terminated"))),
+                Err(Trouble::Refused(refusal)) if !work.may_pass(&refusal) => {
+                    self.keep_original(work, refusal).await
                 }
-                let kept: BTreeMap<String, bool> = view
-                    .volumes
-                    .iter()
-                    .filter(|(_, (_, ends))| *ends)
-                    .map(|(device, _)| (device.clone(), false))
-                    .collect();
-                instance::set_volume_ends(work.ec2(), &id, &kept).await?;
-                let tag = [(RESTORE.to_owned(), work.tag.clone())].into();
-                let mut tagged = vec![id.to_string()];
-                tagged.extend(ending_volumes(&facts).iter().map(ToString::to_string));
-                // What has no room for it is known by its id.
-                set_tags_where_room(work.ec2(), &tagged, &tag).await?;
-                if facts.termination_protection {
-                    instance::protect_from_termination(work.ec2(), &id, false).await?;
-                }
-                instance::terminate(work.ec2(), std::slice::from_ref(&id)).await?;
-                Ok(Reached::NotYet(format!("{id} is being terminated")))
+                Err(trouble) => Err(trouble),
+            },
+        }
+    }
+
+    /// Asks EC2 to end the original, and to leave its interfaces and volumes.
+    async fn end_original(
+        &self,
+        work: &mut Work,
+        view: &InstanceView,
+        facts: &Original,
+    ) -> Result<(), Trouble> {
+        let id = work.restore.resource_id.clone();
+        // Those that the new instance takes over. What was attached since the backup goes as its flag says.
+        let taken = work.restore.blueprint.target.interfaces.clone();
+        let is_taken = |id: &String| taken.iter().any(|wanted| wanted.network_interface_id == *id);
+        let ending = view.interfaces.values().filter(|held| held.delete_on_termination);
+        for held in ending.filter(|held| is_taken(&held.id)) {
+            if let Some(attachment) = &held.attachment_id {
+                interface::set_end(work.ec2(), &held.id, attachment, false).await?;
             }
         }
+        let kept: BTreeMap<String, bool> = view
+            .volumes
+            .iter()
+            .filter(|(_, (_, ends))| *ends)
+            .map(|(device, _)| (device.clone(), false))
+            .collect();
+        instance::set_volume_ends(work.ec2(), &id, &kept).await?;
+        let tag = [(RESTORE.to_owned(), work.tag.clone())].into();
+        let mut tagged = vec![id.to_string()];
+        tagged.extend(ending_volumes(facts).iter().map(ToString::to_string));
+        for full in set_tags_where_room(work.ec2(), &tagged, &tag).await? {
+            work.restore.note(format!(
+                "{full} has no room for the tag {RESTORE}, without which nothing is deleted: it is kept; delete it when \
+                 nobody needs it"
+            ));
+        }
+        if facts.termination_protection {
+            instance::protect_from_termination(work.ec2(), &id, false).await?;
+        }
+        instance::terminate(work.ec2(), std::slice::from_ref(&id)).await?;
+        Ok(())
+    }
+
+    /// EC2 has not taken the call that ends the original: it is there as before, and so is the way back.
+    async fn keep_original(&self, work: &mut Work, refusal: Refusal) -> Result<Reached, Trouble> {
+        // The tag by which it may be ended was set a moment ago.
+        let is_unknown_yet = refusal.code.as_deref() == Some("UnauthorizedOperation");
+        if is_unknown_yet && work.clock() < later(work.restore.since, VISIBILITY) {
+            return Ok(Reached::NotYet(refusal.reason));
+        }
+        work.restore.has_cut_over = false;
+        self.save(work).await?;
+        Err(Trouble::Refused(refusal))
     }
 
     async fn interfaces_are_free(&self, work: &Work, facts: &Original) -> Result<Reached, Trouble> {
@@ -181,6 +215,24 @@ impl RestoreInstance {
 pub(crate) fn original(work: &Work) -> Result<Original, Trouble> {
     let facts = work.restore.blueprint.original.clone();
     facts.ok_or_else(|| Trouble::Hopeless("the blueprint knows no original".to_owned()))
+}
+
+/// What was decided on an original as it was holds no more for one that somebody has changed since.
+fn check_unchanged(work: &Work, facts: &Original, view: &InstanceView) -> Result<(), Trouble> {
+    let volumes = facts.volumes.iter();
+    let changed = volumes.clone().find(|(device, standing)| {
+        view.volumes.get(*device).map(|(there, _)| there) != standing.volume_id.as_ref()
+    });
+    let what = match changed {
+        Some((device, _)) => format!("holds another volume at {device}"),
+        None if view.volumes.len() != volumes.len() => "has other volumes".to_owned(),
+        None if !facts.was_running => "runs".to_owned(),
+        None => return Ok(()),
+    };
+    let id = &work.restore.resource_id;
+    Err(Trouble::Hopeless(format!(
+        "{id} {what} by now, since the restore was decided on; start it again"
+    )))
 }
 
 /// The original's volumes that were to end with it.

@@ -405,6 +405,7 @@ pub(crate) fn questions(request: &RestoreRequest, held: &[Held]) -> Questions {
             continue;
         };
         if request.mode == Mode::InPlace {
+            questions.types_of_instances = true;
             let volumes = captured.volumes.iter().map(|volume| volume.volume_id.clone());
             questions.volumes.extend(volumes);
         }
@@ -537,6 +538,7 @@ pub(crate) async fn survey_original(
     let questions = Questions {
         instances: resources.iter().cloned().collect(),
         kept_volumes,
+        types_of_instances: true,
         ..Questions::default()
     };
     Box::pin(survey(&restore.clients_in(&place.region), &questions)).await

@@ -23,10 +23,10 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(60);
 const TAKEN_WAIT: SignedDuration = SignedDuration::from_secs(5);
 /// How long a refusal for a state is waited out: another run, or EC2 itself, is changing it.
 const STATE_WAIT: SignedDuration = SignedDuration::from_mins(10);
-/// How long a refusal for want of room is waited out, where giving up would leave less than there was.
+/// How long a refusal is waited out where giving up would leave less than there was.
 const ROOM_WAIT: SignedDuration = SignedDuration::from_mins(30);
 /// What EC2 says when there is no room for an instance: none in the zone, on the host or in the reservation, or no more
-/// of the account's quota. Source: EC2's error codes.
+/// of the account's quota. Some of them come as errors of the server. Source: EC2's error codes.
 const NO_ROOM: [&str; 6] = [
     "InsufficientInstanceCapacity",
     "InsufficientHostCapacity",
@@ -35,8 +35,8 @@ const NO_ROOM: [&str; 6] = [
     "VcpuLimitExceeded",
     "InstanceLimitExceeded",
 ];
-/// How long the way back is tried before what is left is only named.
-const LONGEST_WAY_BACK: SignedDuration = SignedDuration::from_hours(2);
+/// How long a step of the way back, or past the cut-over, is tried before what is left is only named.
+const LONGEST_TRY: SignedDuration = SignedDuration::from_hours(2);
 
 /// How far a step is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,20 +111,21 @@ impl Work {
         refusal.code.as_deref().is_some_and(|code| states.contains(&code)) && waited < STATE_WAIT
     }
 
-    /// Whether a refusal is for want of room at a step that must not fail for it: past the cut-over, and where the
-    /// original is to run again.
-    fn awaits_room(&self, step: Step, refusal: &Refusal) -> bool {
+    /// Whether a refusal is waited out at a step that must not fail for it: where there is no way back any refusal, for giving up
+    /// would leave less than there was; and want of room where the original is to run again.
+    pub(crate) fn waits_out(&self, step: Step, refusal: &Refusal) -> bool {
         let must_not_fail = match step {
-            Step::Launch(Part::Final) | Step::ExchangeBootVolume(Part::Final) => self.restore.has_cut_over,
-            Step::StartOriginal | Step::ReturnOriginal => true,
-            _ => false,
+            Step::StartOriginal | Step::ReturnOriginal => is_for_want_of_room(refusal),
+            // The original is not gone before EC2 has taken the call that ends it.
+            Step::ReleaseOriginal => false,
+            _ => self.restore.is_past_return(),
         };
-        let waited = self.clock().duration_since(self.restore.since);
-        let no_room = refusal
-            .code
-            .as_deref()
-            .is_some_and(|code| NO_ROOM.contains(&code));
-        must_not_fail && no_room && waited < ROOM_WAIT
+        must_not_fail && self.clock().duration_since(self.restore.since) < ROOM_WAIT
+    }
+
+    /// Whether a refusal may pass by itself. Want of room does not, or not soon, whatever EC2 thinks of whose fault it is.
+    pub(crate) fn may_pass(&self, refusal: &Refusal) -> bool {
+        refusal.is_temporary() && !is_for_want_of_room(refusal) || self.may_change(refusal)
     }
 
     /// When to look again: the longer it takes, the less often.
@@ -212,11 +213,13 @@ impl RestoreInstance {
                     work.restore.advance(now);
                 }
                 Ok(Reached::NotYet(why)) => return self.wait(work, step, &why).await,
-                Err(Trouble::Refused(refusal)) if refusal.is_temporary() || work.may_change(&refusal) => {
+                Err(Trouble::Refused(refusal)) if work.may_pass(&refusal) => {
                     return self.wait(work, step, &refusal.reason).await;
                 }
-                Err(Trouble::Refused(refusal)) if work.awaits_room(step, &refusal) => {
-                    self.make_room(work).await?;
+                Err(Trouble::Refused(refusal)) if work.waits_out(step, &refusal) => {
+                    if is_for_want_of_room(&refusal) {
+                        self.make_room(work).await?;
+                    }
                     return self.wait(work, step, &refusal.reason).await;
                 }
                 Err(Trouble::Refused(refusal)) => self.turn_back(work, step, &refusal.reason).await?,
@@ -232,8 +235,15 @@ impl RestoreInstance {
         let now = work.clock();
         let restore = &work.restore;
         let step = restore.step();
+        let is_tried_long = now >= later(restore.since, LONGEST_TRY);
         match restore.status {
-            RestoreStatus::Running if now >= restore.blueprint.deadline => {
+            // The deadline is for turning back. Past the cut-over there is only forward.
+            RestoreStatus::Running if restore.is_past_return() && is_tried_long => {
+                let what = step.map(|step| step.in_words(restore.blueprint.way.as_ref()));
+                let why = format!("it took too long to {}", what.unwrap_or_default());
+                self.give_up(work, &why).await
+            }
+            RestoreStatus::Running if now >= restore.blueprint.deadline && !restore.is_past_return() => {
                 let what = step.map(|step| step.in_words(restore.blueprint.way.as_ref()));
                 let why = format!(
                     "its deadline is over, and it was about to {}",
@@ -241,15 +251,18 @@ impl RestoreInstance {
                 );
                 self.give_up(work, &why).await
             }
-            RestoreStatus::Returning if now >= later(restore.since, LONGEST_WAY_BACK) => {
+            RestoreStatus::Returning if is_tried_long => {
+                let what = step.map(|step| step.in_words(restore.blueprint.way.as_ref()));
                 let restore = &mut work.restore;
                 restore.notes.push(format!(
-                    "the way back did not come to its end; what it made carries the tag {} = {}",
+                    "on the way back it took too long to {}; what it made carries the tag {} = {}",
+                    what.unwrap_or_default(),
                     tags::RESTORE,
                     work.tag
                 ));
                 restore.is_stuck = true;
-                restore.end(now);
+                // What comes after it may still be done.
+                restore.advance(now);
                 self.save(work).await
             }
             _ => Ok(()),
@@ -357,6 +370,11 @@ fn note_failure(work: &mut Work, failure: &ExecutionFailure) -> bool {
         restore.end(work.now);
     }
     true
+}
+
+fn is_for_want_of_room(refusal: &Refusal) -> bool {
+    let code = refusal.code.as_deref();
+    code.is_some_and(|code| NO_ROOM.contains(&code))
 }
 
 fn finished(now: Timestamp) -> RestoreStepped {

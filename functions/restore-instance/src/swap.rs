@@ -8,6 +8,7 @@ use holdfast_aws::restoring::replace_root::{self, TaskState};
 use holdfast_aws::restoring::{instance, remove_tags, set_tags, set_tags_where_room, volume};
 use holdfast_core::configuration::Tags;
 use holdfast_core::ids::VolumeId;
+use holdfast_core::pacing::{VISIBILITY, later};
 use holdfast_core::restoring::step::{Exchange, Standing, Step};
 use holdfast_core::restoring::tags::{RESTORE, UNDO_OF, UNDO_UNTIL};
 use std::collections::BTreeMap;
@@ -98,6 +99,7 @@ impl RestoreInstance {
         let mut open = Vec::new();
         for device in &wrong {
             if let Some((there, _)) = view.volumes.get(*device) {
+                check_known(work, device, there)?;
                 volume::detach(work.ec2(), there).await?;
                 open.push(format!("{there} is being detached"));
             }
@@ -149,6 +151,11 @@ impl RestoreInstance {
         let task = if let Some(task) = &work.restore.made.replace_root_task {
             task.clone()
         } else {
+            if let Some(view) = instance::look(work.ec2(), &id).await?
+                && let Some((there, _)) = view.volumes.get(&order.device)
+            {
+                check_known(work, &order.device, there)?;
+            }
             mark_kept(work).await?;
             let token = work.token("replace root");
             let task = replace_root::create(work.ec2(), &id, &order.snapshot_id, &token).await?;
@@ -169,6 +176,14 @@ impl RestoreInstance {
                         order.device
                     )));
                 };
+                let exchange = work.restore.blueprint.exchanges.first();
+                let before = exchange.and_then(|exchange| exchange.before.as_ref()?.volume_id.clone());
+                if before.as_ref() == Some(&volume) {
+                    return Ok(Reached::NotYet(format!(
+                        "EC2 shows {volume} at {} still",
+                        order.device
+                    )));
+                }
                 work.restore.made.volumes.insert(order.device.clone(), volume);
                 let after = work
                     .restore
@@ -190,6 +205,12 @@ impl RestoreInstance {
         let id = work.restore.resource_id.clone();
         if let Some(task) = replace_root::at_work(work.ec2(), &id).await? {
             return Ok(Reached::NotYet(format!("{task} is still at work")));
+        }
+        let is_known = work.restore.made.replace_root_task.is_some();
+        if !is_known && work.clock() < later(work.restore.since, VISIBILITY) {
+            return Ok(Reached::NotYet(
+                "a task that was asked for last may not be seen yet".to_owned(),
+            ));
         }
         let Some(view) = instance::look(work.ec2(), &id).await? else {
             return Err(Trouble::Hopeless(format!("{id} is gone")));
@@ -230,6 +251,25 @@ fn wanted(
         .collect()
 }
 
+/// Nothing is taken off that the blueprint does not name: somebody else has put it there since it was decided on.
+fn check_known(work: &Work, device: &str, there: &VolumeId) -> Result<(), Trouble> {
+    let restore = &work.restore;
+    let exchanges = restore.blueprint.exchanges.iter();
+    let named = exchanges
+        .flat_map(|exchange| [&exchange.before, &exchange.after])
+        .filter_map(|standing| standing.as_ref()?.volume_id.as_ref());
+    if named
+        .chain(restore.made.volumes.values())
+        .any(|known| known == there)
+    {
+        return Ok(());
+    }
+    Err(Trouble::Hopeless(format!(
+        "{there} stands at {device} of {}, put there since the restore was decided on",
+        restore.resource_id
+    )))
+}
+
 /// The volumes that are kept for an undo.
 fn kept(exchanges: &[Exchange]) -> Vec<String> {
     exchanges
@@ -246,9 +286,7 @@ async fn mark_kept(work: &mut Work) -> Result<(), Trouble> {
         let note = format!(
             "{id} has no room for the tags of what is kept for an undo: it is kept, and nobody deletes it later"
         );
-        if !work.restore.notes.contains(&note) {
-            work.restore.notes.push(note);
-        }
+        work.restore.note(note);
     }
     Ok(())
 }

@@ -137,6 +137,18 @@ impl Fault {
     }
 }
 
+/// Most refusals are the caller's fault; these are EC2's, as AWS has it.
+fn usual_status(code: Option<&str>) -> u16 {
+    match code {
+        None
+        | Some(
+            "InsufficientInstanceCapacity" | "InsufficientHostCapacity" | "InternalError" | "InternalFailure",
+        ) => 500,
+        Some("Unavailable" | "ServiceUnavailable") => 503,
+        Some(_) => 400,
+    }
+}
+
 impl FaultRequest {
     fn refusal(&self) -> Refusal {
         Refusal::Error {
@@ -145,7 +157,7 @@ impl FaultRequest {
                 .message
                 .clone()
                 .unwrap_or_else(|| "An internal error has occurred".to_owned()),
-            status: self.status.unwrap_or(if self.code.is_none() { 500 } else { 400 }),
+            status: self.status.unwrap_or_else(|| usual_status(self.code.as_deref())),
         }
     }
 }

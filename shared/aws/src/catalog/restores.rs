@@ -19,6 +19,10 @@ const CLAIM: &str = "CLAIM";
 /// What the sort key of a resource's restore begins with.
 const RESTORES: &str = "RESTORE#";
 
+fn resource_pk(resource: &InstanceId) -> String {
+    format!("RESOURCE#{resource}")
+}
+
 fn sk(wave: u32, number: u32) -> String {
     format!("{RESTORES}{wave:04}#{number:04}")
 }
@@ -45,7 +49,7 @@ impl Catalog {
         job_id: &JobId,
         now: Timestamp,
     ) -> Result<Option<JobId>, Failure> {
-        let pk = format!("RESOURCE#{resource}");
+        let pk = resource_pk(resource);
         let what = || format!("claiming {resource} for {job_id}");
         let claim = Claim {
             job_id: job_id.clone(),
@@ -65,11 +69,7 @@ impl Catalog {
         let Some(standing) = standing else {
             return Err(Failure::retryable(format!("{}: it vanished", what())));
         };
-        let holds = match self.find_job(&standing.job_id).await? {
-            Some(job) => !job.status.is_terminal(),
-            None => now < later(standing.claimed_at, OPENING),
-        };
-        if holds {
+        if self.holds(&standing, now).await? {
             return Ok(Some(standing.job_id));
         }
         let over = put()?
@@ -82,6 +82,27 @@ impl Catalog {
             "{}: somebody else has just claimed it",
             what()
         )))
+    }
+
+    /// The job that is about to change a resource; none when nobody is.
+    ///
+    /// # Errors
+    /// A call failed, or a record is not as it should be.
+    pub async fn who_claims(&self, resource: &InstanceId, now: Timestamp) -> Result<Option<JobId>, Failure> {
+        let what = format!("the claim on {resource}");
+        let standing: Option<Claim> = self.read(&what, &resource_pk(resource), CLAIM).await?;
+        match standing {
+            Some(standing) if self.holds(&standing, now).await? => Ok(Some(standing.job_id)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether a claim's job is not over, or is still being opened.
+    async fn holds(&self, standing: &Claim, now: Timestamp) -> Result<bool, Failure> {
+        Ok(match self.find_job(&standing.job_id).await? {
+            Some(job) => !job.status.is_terminal(),
+            None => now < later(standing.claimed_at, OPENING),
+        })
     }
 
     /// Writes a restore job and the execution that carries it, all or nothing. Its restores are written before.

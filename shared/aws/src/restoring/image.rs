@@ -173,15 +173,19 @@ fn device(order: &VolumeOrder, wanted: &VolumeConfiguration) -> BlockDeviceMappi
 /// # Errors
 /// EC2's refusal.
 pub async fn find(ec2: &Client, name: &str, value: &str) -> Result<Option<ImageView>, Refusal> {
-    let page = ec2
+    Ok(describe(ec2, name, value).await?.as_ref().map(view))
+}
+
+async fn describe(ec2: &Client, name: &str, value: &str) -> Result<Option<Image>, Refusal> {
+    let mut images = ec2
         .describe_images()
         .owners("self")
         .filters(filter(name, [value]))
         .max_results(PAGE)
-        .send()
-        .await
-        .map_err(|error| refusal(&error))?;
-    Ok(page.images().first().map(view))
+        .into_paginator()
+        .items()
+        .send();
+    images.next().await.transpose().map_err(|error| refusal(&error))
 }
 
 pub(super) fn view(image: &Image) -> ImageView {
@@ -211,15 +215,8 @@ pub async fn configuration(
     id: &str,
     wanted: &InstanceConfiguration,
 ) -> Result<Option<InstanceConfiguration>, Refusal> {
-    let page = ec2
-        .describe_images()
-        .owners("self")
-        .filters(filter("image-id", [id]))
-        .max_results(PAGE)
-        .send()
-        .await
-        .map_err(|error| refusal(&error))?;
-    Ok(page.images().first().map(|image| said(image, wanted)))
+    let image = describe(ec2, "image-id", id).await?;
+    Ok(image.as_ref().map(|image| said(image, wanted)))
 }
 
 fn said(image: &Image, wanted: &InstanceConfiguration) -> InstanceConfiguration {

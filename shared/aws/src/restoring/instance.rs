@@ -57,19 +57,20 @@ impl InstanceView {
 /// EC2's refusal.
 pub async fn look(ec2: &Client, id: &InstanceId) -> Result<Option<InstanceView>, Refusal> {
     // A filter, not an id: an unknown id fails the call, and a new instance is unknown for a while.
-    let page = ec2
+    let mut pages = ec2
         .describe_instances()
         .filters(filter("instance-id", [id.as_str()]))
         .max_results(PAGE)
-        .send()
-        .await
-        .map_err(|error| refusal(&error))?;
-    let instance = page
-        .reservations()
-        .iter()
-        .flat_map(aws_sdk_ec2::types::Reservation::instances)
-        .next();
-    Ok(instance.map(view))
+        .into_paginator()
+        .send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| refusal(&error))?;
+        let mut reservations = page.reservations().iter();
+        if let Some(instance) = reservations.find_map(|reservation| reservation.instances().first()) {
+            return Ok(Some(view(instance)));
+        }
+    }
+    Ok(None)
 }
 
 fn view(instance: &aws_sdk_ec2::types::Instance) -> InstanceView {

@@ -44,24 +44,24 @@ pub async fn states(ec2: &Client, interfaces: &[String]) -> Result<BTreeMap<Stri
     if interfaces.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let page = ec2
+    let mut found = BTreeMap::new();
+    let mut pages = ec2
         .describe_network_interfaces()
         .filters(filter(
             "network-interface-id",
             interfaces.iter().map(String::as_str),
         ))
         .max_results(PAGE)
-        .send()
-        .await
-        .map_err(|error| refusal(&error))?;
-    Ok(page
-        .network_interfaces()
-        .iter()
-        .filter_map(|interface| {
+        .into_paginator()
+        .send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| refusal(&error))?;
+        found.extend(page.network_interfaces().iter().filter_map(|interface| {
             let state = interface.status().map_or("unknown", |state| state.as_str());
             Some((interface.network_interface_id()?.to_owned(), state.to_owned()))
-        })
-        .collect())
+        }));
+    }
+    Ok(found)
 }
 
 /// Gives an elastic address to a private address of an interface, from whoever has it.

@@ -1,6 +1,6 @@
 //! Proving an instance good: EC2's status checks, a command of the user's own, a function of the user's own.
 
-use super::filter;
+use super::{filter, is_gone};
 use crate::copies::refusal;
 use crate::failure::{Failure, reason_of};
 use crate::snapshots::Refusal;
@@ -33,8 +33,14 @@ pub async fn status_checks(ec2: &aws_sdk_ec2::Client, id: &InstanceId) -> Result
         .filters(filter("instance-state-name", ["running"]))
         .instance_ids(id.as_str())
         .send()
-        .await
-        .map_err(|error| refusal(&error))?;
+        .await;
+    let answer = match answer.map_err(|error| refusal(&error)) {
+        // A new instance is unknown for a while.
+        Err(refusal) if is_gone(&refusal) => {
+            return Ok(Verdict::NotYet("EC2 does not know it yet".to_owned()));
+        }
+        answer => answer?,
+    };
     let Some(status) = answer.instance_statuses().first() else {
         return Ok(Verdict::NotYet("EC2 shows no status of it yet".to_owned()));
     };

@@ -84,6 +84,8 @@ pub struct Questions {
     pub keys: BTreeSet<String>,
     /// Instance types.
     pub instance_types: BTreeSet<String>,
+    /// Whether the types of the instances are asked about too: a stop may empty disks of theirs.
+    pub types_of_instances: bool,
     /// Placement groups by their names.
     pub placement_groups: BTreeSet<String>,
     /// Dedicated hosts.
@@ -131,12 +133,17 @@ pub async fn survey(clients: &Clients, questions: &Questions) -> Result<Survey, 
         describe_key_pairs(ec2, &questions.key_pairs),
         describe_interfaces(ec2, &questions.interfaces, &questions.addresses),
     )?;
+    let mut kinds = questions.instance_types.clone();
+    if questions.types_of_instances {
+        let types = instances.values().filter_map(|one| one.instance_type.clone());
+        kinds.extend(types);
+    }
     let (elastic_ips, images, image_names, snapshots, instance_types, zones, places, shared) = tokio::try_join!(
         describe_addresses(ec2, &questions.elastic_ips),
         describe_images(ec2, &questions.images),
         describe_image_names(ec2, &questions.image_names),
         describe_snapshots(ec2, &questions.snapshots),
-        describe_types(ec2, &questions.instance_types),
+        describe_types(ec2, &kinds, &questions.instance_types),
         describe_zones(ec2),
         describe_places(ec2, questions),
         describe_shared(ec2, &questions.volumes),
@@ -397,6 +404,8 @@ async fn describe_images(
         let answer = ec2
             .describe_images()
             .filters(filter("image-id", ids))
+            // A deprecated image is hidden from all but its owner, and instances are launched from it all the same.
+            .include_deprecated(true)
             .send()
             .await
             .map_err(|error| Failure::call("listing the images", error))?;
@@ -472,12 +481,14 @@ async fn describe_snapshots(
         .collect())
 }
 
+/// Types, and of those that are to be launched where they are offered.
 async fn describe_types(
     ec2: &Client,
     names: &BTreeSet<String>,
+    launched: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, TypeFacts>, Failure> {
     let mut found = BTreeMap::new();
-    let mut zones = describe_offerings(ec2, names).await?;
+    let mut zones = describe_offerings(ec2, launched).await?;
     for names in chunks(names) {
         let mut pages = ec2
             .describe_instance_types()
@@ -533,6 +544,10 @@ fn abilities(kind: &InstanceTypeInfo) -> BTreeSet<Ability> {
         (
             Ability::Enclaves,
             kind.nitro_enclaves_support() == Some(&NitroEnclavesSupport::Supported),
+        ),
+        (
+            Ability::InstanceStore,
+            kind.instance_storage_supported() == Some(true),
         ),
         (Ability::Hibernates, kind.hibernation_supported() == Some(true)),
         (

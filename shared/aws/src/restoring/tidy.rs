@@ -38,84 +38,90 @@ impl Leftovers {
     }
 }
 
-/// Finds everything that carries a restore's tag.
+/// Finds everything that carries a restore's tag. A page may be short, or empty, and another one follow.
 ///
 /// # Errors
 /// EC2's refusal: the listing is incomplete.
 pub async fn find(ec2: &Client, restore: &str) -> Result<Leftovers, Refusal> {
     let tag = || filter(format!("tag:{RESTORE}"), [restore]);
     let mut left = Leftovers::default();
-    let page = ec2
+    let mut pages = ec2
         .describe_instances()
         .filters(tag())
         .max_results(PAGE)
-        .send()
-        .await
-        .map_err(|error| refusal(&error))?;
-    for found in page
-        .reservations()
-        .iter()
-        .flat_map(aws_sdk_ec2::types::Reservation::instances)
-    {
-        let state = found
-            .state()
-            .and_then(|state| state.name())
-            .map_or("unknown", |name| name.as_str());
-        if let (Some(Ok(id)), true) = (
-            found.instance_id().map(InstanceId::try_from),
-            state != "terminated",
-        ) {
-            if state == "shutting-down" {
-                left.ending.push(id.clone());
+        .into_paginator()
+        .send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| refusal(&error))?;
+        let reservations = page.reservations().iter();
+        for found in reservations.flat_map(aws_sdk_ec2::types::Reservation::instances) {
+            let state = found
+                .state()
+                .and_then(|state| state.name())
+                .map_or("unknown", |name| name.as_str());
+            if let (Some(Ok(id)), true) = (
+                found.instance_id().map(InstanceId::try_from),
+                state != "terminated",
+            ) {
+                if state == "shutting-down" {
+                    left.ending.push(id.clone());
+                }
+                left.instances.push(id);
             }
-            left.instances.push(id);
         }
     }
-    let page = ec2
+    let mut pages = ec2
         .describe_volumes()
         .filters(tag())
         .max_results(500)
-        .send()
-        .await
-        .map_err(|error| refusal(&error))?;
-    for found in page.volumes() {
-        if let Some(Ok(id)) = found.volume_id().map(VolumeId::try_from) {
-            left.volumes.push((id, volume::view(found)));
+        .into_paginator()
+        .send();
+    while let Some(page) = pages.next().await {
+        for found in page.map_err(|error| refusal(&error))?.volumes() {
+            if let Some(Ok(id)) = found.volume_id().map(VolumeId::try_from) {
+                left.volumes.push((id, volume::view(found)));
+            }
         }
     }
-    let page = ec2
+    let mut pages = ec2
         .describe_network_interfaces()
         .filters(tag())
         .max_results(PAGE)
-        .send()
-        .await
-        .map_err(|error| refusal(&error))?;
-    for found in page.network_interfaces() {
-        let state = found.status().map_or("unknown", |state| state.as_str());
-        if let Some(id) = found.network_interface_id() {
-            left.interfaces.push((id.to_owned(), state.to_owned()));
+        .into_paginator()
+        .send();
+    while let Some(page) = pages.next().await {
+        for found in page.map_err(|error| refusal(&error))?.network_interfaces() {
+            let state = found.status().map_or("unknown", |state| state.as_str());
+            if let Some(id) = found.network_interface_id() {
+                left.interfaces.push((id.to_owned(), state.to_owned()));
+            }
         }
     }
-    let page = ec2
+    let mut pages = ec2
         .describe_images()
         .owners("self")
         .filters(tag())
         .max_results(PAGE)
-        .send()
-        .await
-        .map_err(|error| refusal(&error))?;
-    left.images.extend(page.images().iter().map(image::view));
+        .into_paginator()
+        .send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| refusal(&error))?;
+        left.images.extend(page.images().iter().map(image::view));
+    }
     crate::snapshots::list_snapshots(ec2, vec![tag()], "the snapshots of a restore", |listed| {
         left.snapshots.push(listed.snapshot.snapshot_id);
     })
     .await
-    .map_err(|failure| unknown(&failure))?;
+    .map_err(|failure| as_refusal(&failure))?;
     Ok(left)
 }
 
-fn unknown(failure: &Failure) -> Refusal {
+fn as_refusal(failure: &Failure) -> Refusal {
     Refusal {
-        class: ErrorClass::Unknown,
+        class: match failure {
+            Failure::Retryable { .. } => ErrorClass::Unknown,
+            Failure::Permanent { .. } => ErrorClass::Refused,
+        },
         code: None,
         reason: failure.chain(),
     }
@@ -158,7 +164,7 @@ pub async fn remove(ec2: &Client, left: &Leftovers) -> Result<(), Refusal> {
         for snapshot in &left.snapshots {
             delete_temporary(ec2, snapshot)
                 .await
-                .map_err(|failure| unknown(&failure))?;
+                .map_err(|failure| as_refusal(&failure))?;
         }
     }
     Ok(())

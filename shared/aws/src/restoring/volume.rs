@@ -70,16 +70,17 @@ pub async fn look<'a>(
     let ids: Vec<&str> = ids.into_iter().map(VolumeId::as_str).collect();
     let mut found = BTreeMap::new();
     for ids in ids.chunks(VALUES) {
-        let page = ec2
+        let mut pages = ec2
             .describe_volumes()
             .filters(filter("volume-id", ids.iter().copied()))
             .max_results(PAGE)
-            .send()
-            .await
-            .map_err(|error| refusal(&error))?;
-        for volume in page.volumes() {
-            if let Some(Ok(id)) = volume.volume_id().map(VolumeId::try_from) {
-                found.insert(id, view(volume));
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            for volume in page.map_err(|error| refusal(&error))?.volumes() {
+                if let Some(Ok(id)) = volume.volume_id().map(VolumeId::try_from) {
+                    found.insert(id, view(volume));
+                }
             }
         }
     }
@@ -97,17 +98,18 @@ pub async fn configurations(
     let mut found = Vec::new();
     let ids: Vec<&str> = volumes.values().map(VolumeId::as_str).collect();
     for ids in ids.chunks(VALUES) {
-        let page = ec2
+        let mut pages = ec2
             .describe_volumes()
             .filters(filter("volume-id", ids.iter().copied()))
             .max_results(PAGE)
-            .send()
-            .await
-            .map_err(|error| refusal(&error))?;
-        for volume in page.volumes() {
-            let id = volume.volume_id();
-            let device = volumes.iter().find(|(_, known)| Some(known.as_str()) == id);
-            found.extend(device.and_then(|(device, _)| volume_alone(volume, device)));
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            for volume in page.map_err(|error| refusal(&error))?.volumes() {
+                let id = volume.volume_id();
+                let device = volumes.iter().find(|(_, known)| Some(known.as_str()) == id);
+                found.extend(device.and_then(|(device, _)| volume_alone(volume, device)));
+            }
         }
     }
     Ok(found)

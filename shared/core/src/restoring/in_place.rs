@@ -65,14 +65,10 @@ pub(super) fn decide_in_place(deciding: &mut Deciding<'_>, only: &[String], blue
             );
         }
         if facts.was_running
-            && !original.instance_store.is_empty()
+            && let Some(disks) = deciding.around.host_disks_of(&original)
             && !deciding.overrides.accept_instance_store_loss
         {
-            let devices: Vec<&str> = original.instance_store.keys().map(String::as_str).collect();
-            let problem = format!(
-                "what is on the instance-store disks at {} is lost by a stop",
-                devices.join(", ")
-            );
+            let problem = format!("what is on {disks} is lost by a stop");
             deciding.block("overrides.accept_instance_store_loss", problem, ["true"]);
         }
     }

@@ -9,6 +9,7 @@ use super::overrides::Overrides;
 use super::step::{Part, Step};
 use super::stopping::{refuse_group, refuse_spot};
 use crate::configuration::{InstanceConfiguration, VolumeConfiguration};
+use crate::tags::MAX_TAGS;
 
 /// A new instance: beside the original or in its place.
 pub(super) fn decide_launch(deciding: &mut Deciding<'_>, overrides: &Overrides, blueprint: &mut Blueprint) {
@@ -88,7 +89,7 @@ pub(super) fn decide_launch(deciding: &mut Deciding<'_>, overrides: &Overrides, 
         steps.extend(launch(Part::Final, true));
         steps.extend([Step::Dress, Step::RemoveCandidate, Step::Settle, Step::Finish]);
         blueprint.steps = steps;
-        blueprint.back = vec![Step::RemoveMade, Step::ReturnOriginal];
+        blueprint.back = vec![Step::ReturnOriginal, Step::RemoveMade];
     } else {
         let proved = blueprint.proof.is_some() || matches!(mode, Mode::Destructive | Mode::Rehearsal);
         let mut steps: Vec<Step> = image.into_iter().collect();
@@ -161,6 +162,21 @@ fn check_original(deciding: &mut Deciding<'_>, original: &InstanceConfiguration,
     }
     refuse_spot(deciding, original);
     refuse_group(deciding, original);
+    let own = original
+        .tags
+        .keys()
+        .filter(|key| !key.starts_with("aws:"))
+        .count();
+    if own >= MAX_TAGS {
+        let problem = format!(
+            "the original carries {own} tags, which leaves no room for the one without which nothing is terminated"
+        );
+        deciding.block(
+            "mode",
+            problem,
+            ["non_destructive", "destructive, once a tag is taken off"],
+        );
+    }
 }
 
 /// Whether anything ends with the original that the backup does not hold.

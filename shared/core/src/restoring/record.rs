@@ -96,6 +96,9 @@ pub struct Restore {
     /// Whether the original was let go, or is about to be: there is no way back from there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_cut_over: bool,
+    /// Whether what was made has been handed over, or is about to be: nothing of it is taken back from there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_handed_over: bool,
     /// What was made.
     #[serde(default)]
     pub made: Made,
@@ -146,6 +149,9 @@ pub struct Made {
     /// New instances.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub instances: BTreeMap<Part, InstanceId>,
+    /// How often the new instance was launched again, because EC2 had ended it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub relaunches: u32,
     /// New volumes by the device they were captured at.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub volumes: BTreeMap<String, VolumeId>,
@@ -161,6 +167,11 @@ pub struct Made {
     /// What was proved good.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub proved: BTreeSet<InstanceId>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Restore {
@@ -189,6 +200,7 @@ impl Restore {
             since: now,
             begun_at: None,
             has_cut_over: false,
+            is_handed_over: false,
             made: Made::default(),
             done: Vec::new(),
             failure: None,
@@ -237,7 +249,7 @@ impl Restore {
         }
         self.failure.get_or_insert(why.into());
         self.since = now;
-        if self.has_cut_over {
+        if self.is_past_return() {
             self.end(now);
             return;
         }
@@ -254,7 +266,13 @@ impl Restore {
     /// Whether somebody's wish to stop it can still be met.
     #[must_use]
     pub fn can_turn_back(&self) -> bool {
-        !self.has_cut_over && !self.status.is_terminal()
+        !self.is_past_return() && !self.status.is_terminal()
+    }
+
+    /// Whether there is no way back any more: what was made is what there is.
+    #[must_use]
+    pub fn is_past_return(&self) -> bool {
+        self.has_cut_over || self.is_handed_over
     }
 
     /// Whether what was made stays for somebody to look at.
@@ -278,7 +296,14 @@ impl Restore {
     #[must_use]
     pub fn has_made(&self) -> bool {
         let is_taken_back = matches!(self.status, RestoreStatus::Failed | RestoreStatus::Aborted);
-        !is_taken_back || self.has_cut_over || self.is_stuck || self.left_to_be_looked_at().is_some()
+        !is_taken_back || self.is_past_return() || self.is_stuck || self.left_to_be_looked_at().is_some()
+    }
+
+    /// Notes what people should know, once.
+    pub fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     /// Ends it with what it has come to.

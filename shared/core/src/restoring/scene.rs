@@ -316,7 +316,7 @@ pub(crate) fn around(configuration: &InstanceConfiguration) -> Surroundings {
     }
 }
 
-/// Types with all abilities but one, a burstable one, one for another architecture, and one with no ability at all.
+/// A usual type, a burstable one, one for another architecture, one with no ability at all, and one with disks of its host.
 fn kinds() -> BTreeMap<String, TypeFacts> {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
     let kind = |architecture: &str, abilities: &[Ability]| TypeFacts {
@@ -335,6 +335,7 @@ fn kinds() -> BTreeMap<String, TypeFacts> {
         Ability::Hibernates,
         Ability::Tpm,
     ];
+    let with_disks = [&steady[..], &[Ability::InstanceStore]].concat();
     let mut all = steady.to_vec();
     all.push(Ability::Bursts);
     let old = TypeFacts {
@@ -348,6 +349,7 @@ fn kinds() -> BTreeMap<String, TypeFacts> {
         ("t3.micro", kind("x86_64", &all)),
         ("m6g.large", kind("arm64", &steady)),
         ("m4.large", old),
+        ("i4i.large", kind("x86_64", &with_disks)),
     ]
     .map(named)
     .into()

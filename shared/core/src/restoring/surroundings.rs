@@ -54,6 +54,21 @@ pub struct Surroundings {
     pub target_groups: Vec<TargetGroup>,
 }
 
+impl Surroundings {
+    /// The disks of its host that an instance has, in words: those that a mapping names, and NVMe ones, which none names.
+    #[must_use]
+    pub fn host_disks_of(&self, instance: &InstanceConfiguration) -> Option<String> {
+        if !instance.instance_store.is_empty() {
+            let devices: Vec<&str> = instance.instance_store.keys().map(String::as_str).collect();
+            return Some(format!("the instance-store disks at {}", devices.join(", ")));
+        }
+        let kind = instance.instance_type.as_ref()?;
+        let facts = self.instance_types.get(kind)?;
+        let has_some = facts.abilities.contains(&Ability::InstanceStore);
+        has_some.then(|| format!("the instance-store disks of {kind}"))
+    }
+}
+
 /// A subnet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subnet {
@@ -149,6 +164,8 @@ pub enum Ability {
     Enclaves,
     /// It can hibernate.
     Hibernates,
+    /// It has disks of its host, which a stop empties.
+    InstanceStore,
     /// It has a TPM.
     Tpm,
 }

@@ -46,7 +46,7 @@ pub fn decide_undo(
     let (exchanges, mut problems) = mirror(done, original, around);
     let facts = Original::of(original);
     if facts.was_running {
-        problems.extend(stop_problems(done, original, &facts));
+        problems.extend(stop_problems(done, original, &facts, around));
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -142,7 +142,12 @@ fn obstacle(problem: String) -> Obstacle {
 }
 
 /// Why the running instance may not be stopped. What was agreed to for the restore holds for its undo.
-fn stop_problems(done: &Restore, original: &InstanceConfiguration, facts: &Original) -> Vec<Obstacle> {
+fn stop_problems(
+    done: &Restore,
+    original: &InstanceConfiguration,
+    facts: &Original,
+    around: &Surroundings,
+) -> Vec<Obstacle> {
     let resource = &done.resource_id;
     let stopped = done
         .blueprint
@@ -158,11 +163,9 @@ fn stop_problems(done: &Restore, original: &InstanceConfiguration, facts: &Origi
             "{resource} is protected from being stopped; lift that, or stop it first"
         ));
     }
-    if !original.instance_store.is_empty() && stopped.is_none() {
-        let devices: Vec<&str> = original.instance_store.keys().map(String::as_str).collect();
+    if let Some(disks) = around.host_disks_of(original).filter(|_| stopped.is_none()) {
         problems.push(format!(
-            "what is on the instance-store disks of {resource} at {} is lost by a stop; stop it first",
-            devices.join(", ")
+            "what is on {disks} of {resource} is lost by a stop; stop it first"
         ));
     }
     if let Some(group) = auto_scaling_group(original) {

@@ -12,16 +12,17 @@ use super::Scope;
 use super::describe_snapshots::accounts;
 use super::lookup::IMAGES;
 
-/// A disabled image is shown only to who asks for disabled ones or names it.
+/// A disabled image is shown only to who asks for disabled ones or names it, and so is a deprecated one to others than its
+/// owner.
 pub(super) fn describe(scope: &mut Scope<'_>, params: &Params) -> Result<Xml, Ec2Error> {
     let owners = accounts(params, "Owner", scope.account);
-    let with_disabled =
-        params.flag("IncludeDisabled")?.unwrap_or_default() || !params.list("ImageId").is_empty();
-    // No image here is ever deprecated.
-    params.flag("IncludeDeprecated")?;
+    let is_named = !params.list("ImageId").is_empty();
+    let with_disabled = params.flag("IncludeDisabled")?.unwrap_or_default() || is_named;
+    let with_deprecated = params.flag("IncludeDeprecated")?.unwrap_or_default() || is_named;
     let visible = |image: &Image| {
         scope.now >= image.visible_at
             && (with_disabled || !image.is_disabled)
+            && (with_deprecated || !image.is_deprecated || image.owner == scope.account)
             && (owners.is_empty() || owners.contains(&image.owner.as_str()))
     };
     let found = find(&scope.region.images, params, &IMAGES, scope.view(), visible)?;

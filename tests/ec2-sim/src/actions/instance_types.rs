@@ -168,6 +168,7 @@ fn write(xml: &mut Xml, kind: &InstanceType) {
     xml.text("instanceType", &kind.name)
         .text("bareMetal", false)
         .text("burstablePerformanceSupported", kind.is_burstable())
+        .text("instanceStorageSupported", kind.has_disks())
         .text("hibernationSupported", kind.hibernates())
         .text("nitroEnclavesSupport", support(kind.has_enclaves()))
         .text("nitroTpmSupport", support(kind.is_nitro()))

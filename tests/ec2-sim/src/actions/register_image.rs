@@ -123,6 +123,7 @@ fn new_image(scope: &Scope<'_>) -> Image {
         created_at: scope.now,
         visible_at: scope.settings.visible_from(scope.now),
         is_disabled: false,
+        is_deprecated: false,
         instance: None,
     }
 }

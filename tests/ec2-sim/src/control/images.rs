@@ -35,6 +35,8 @@ pub(super) struct ImageRequest {
     tpm_support: Option<String>,
     ena_support: Option<bool>,
     owner: Option<String>,
+    #[serde(default)]
+    deprecated: bool,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +77,7 @@ pub(super) async fn plant(world: World, Json(request): Json<ImageRequest>) -> Re
         created_at: scope.now,
         visible_at: jiff::Timestamp::MIN,
         is_disabled: false,
+        is_deprecated: request.deprecated,
         instance: None,
     };
     let id = image.id.clone();

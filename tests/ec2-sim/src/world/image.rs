@@ -42,6 +42,7 @@ pub(crate) struct Image {
     /// When describes begin to show it.
     pub(crate) visible_at: Timestamp,
     pub(crate) is_disabled: bool,
+    pub(crate) is_deprecated: bool,
     /// The instance that `CreateImage` took it from.
     pub(crate) instance: Option<InstanceId>,
 }

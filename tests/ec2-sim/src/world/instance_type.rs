@@ -60,6 +60,7 @@ const FAMILIES: &[Family] = &[
     Family("c7g", ARM, GRAVITON),
     Family("m1", X86_BOTH, FIRST),
     Family("m5", X86, FIXED),
+    Family("m5d", X86, FIXED),
     Family("m6g", ARM, GRAVITON),
     Family("m6i", X86, FIXED),
     Family("m7g", ARM, GRAVITON),
@@ -136,6 +137,11 @@ impl InstanceType {
         self.is_nitro() && !self.is_burstable() && self.cpus >= 4
     }
 
+    /// Whether it has disks of its host, which no mapping names.
+    pub(crate) fn has_disks(&self) -> bool {
+        self.name.starts_with("m5d.")
+    }
+
     /// What its bandwidth can be weighted for.
     pub(crate) fn bandwidth_weightings(&self) -> &'static [&'static str] {
         let is_new = self.name.chars().nth(1) == Some('7');
@@ -205,6 +211,6 @@ mod tests {
         assert_eq!(figures("m7g.large"), (2, 1, 3));
         assert_eq!(figures("m5.4xlarge"), (8, 2, 8));
         assert!(InstanceType::named("m5.nano").is_none());
-        assert_eq!(InstanceType::all().count(), 18 * 8 - 5 - 4);
+        assert_eq!(InstanceType::all().count(), 19 * 8 - 5 - 4);
     }
 }

@@ -64,6 +64,23 @@ pub(super) fn instances() -> Vec<Instance> {
             &[("overrides.accept_instance_store_loss", &["true"])],
         ),
         Instance::new(
+            "NVMe disks of its host, which no mapping names",
+            plain_but(|captured| captured.instance_type = Some("i4i.large".to_owned())),
+        )
+        .given(Clone, nothing(), launched(), &[], as_told)
+        .blocked(
+            InPlace,
+            nothing(),
+            &[("overrides.accept_instance_store_loss", &["true"])],
+        )
+        .given(
+            InPlace,
+            json!({"overrides": {"accept_instance_store_loss": true}}),
+            swapped(),
+            &[],
+            as_told,
+        ),
+        Instance::new(
             "an NVMe name inside, a device name outside",
             plain_but(|captured| {
                 // The system says /dev/nvme1n1; EC2 knows the attachment's name only.

@@ -230,6 +230,8 @@ fn an_undo_stops_only_what_may_be_stopped() {
             .insert("/dev/sdb".to_owned(), "ephemeral0".to_owned());
     };
     is_refused(&restore, &other(&store), "instance-store");
+    let disks = |now: &mut InstanceConfiguration| now.instance_type = Some("i4i.large".to_owned());
+    is_refused(&restore, &other(&disks), "instance-store disks of i4i.large");
     let group = |now: &mut InstanceConfiguration| {
         now.tags
             .insert("aws:autoscaling:groupName".to_owned(), "web".to_owned());
