@@ -89,8 +89,9 @@ impl RestoreInstance {
                     "{id} is {state}: {}",
                     view.reason.unwrap_or_else(|| "EC2 gives no reason".to_owned())
                 );
+                let may_launch_again = work.restore.has_cut_over() && part == Part::Final;
                 let made = &mut work.restore.made;
-                if !work.restore.has_cut_over || part != Part::Final || made.relaunches >= RELAUNCHES {
+                if !may_launch_again || made.relaunches >= RELAUNCHES {
                     return Err(Trouble::Hopeless(why));
                 }
                 // There is no way back, and EC2 has ended it: another one is launched.

@@ -101,14 +101,14 @@ impl RestoreInstance {
         let mut told = told(job, Some(&restore), &restores);
         let past = restores
             .iter()
-            .filter(|restore| restore.has_cut_over)
+            .filter(|restore| restore.is_past_return() && !restore.status.is_terminal())
             .map(|restore| restore.resource_id.as_str());
         let past: Vec<&str> = past.collect();
         told.message = if past.is_empty() {
             "what was begun is taken back".to_owned()
         } else {
             format!(
-                "what was begun is taken back, but for {}: the original has been let go, and the restore goes on",
+                "what was begun is taken back, but for {}: there is no way back any more, and the restore goes on",
                 past.join(", ")
             )
         };

@@ -15,7 +15,7 @@ use holdfast_core::job::JobStatus;
 use holdfast_core::pacing::{VISIBILITY, later};
 use holdfast_core::restoring::Mode;
 use holdfast_core::restoring::fidelity::{Difference, compare, compare_volumes};
-use holdfast_core::restoring::record::RestoreStatus;
+use holdfast_core::restoring::record::{NoReturn, RestoreStatus};
 use holdfast_core::restoring::step::Part;
 use holdfast_core::restoring::tags::{RESTORE, creation_tags, final_tags};
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ impl RestoreInstance {
         for (tags, resources) in &alike {
             set_tags(work.ec2(), resources, tags).await?;
         }
-        if work.restore.has_cut_over {
+        if work.restore.has_cut_over() {
             self.give_elastic_ips(work, &target, &view).await?;
         }
         for group in work.restore.blueprint.target_groups.clone() {
@@ -152,14 +152,14 @@ impl RestoreInstance {
             work.restore.differences = self.differences(work).await?;
             return Ok(Reached::Yes);
         }
-        if !work.restore.is_handed_over {
+        if !work.restore.is_past_return() {
             let job = self.catalog.job(&work.restore.job_id).await?;
             if job.status != JobStatus::Running && work.restore.can_turn_back() {
                 let now = work.clock();
                 work.restore.turn_back("it was stopped", true, now);
                 return Ok(Reached::NotYet("the job was stopped".to_owned()));
             }
-            work.restore.is_handed_over = true;
+            work.restore.no_return = Some(NoReturn::HandedOver);
             self.save(work).await?;
         }
         self.hand_over(work).await?;
@@ -184,7 +184,7 @@ impl RestoreInstance {
                 set_end(work, wanted, there).await?;
             }
         }
-        if work.restore.has_cut_over {
+        if work.restore.has_cut_over() {
             return Ok(());
         }
         self.give_elastic_ips(work, &target, &view).await
@@ -314,7 +314,7 @@ impl RestoreInstance {
     /// Stops the candidate, for the new instance to have its room, or the original.
     pub(crate) async fn make_room(&self, work: &Work) -> Result<(), Trouble> {
         let restore = &work.restore;
-        let is_needed = restore.has_cut_over || restore.status == RestoreStatus::Returning;
+        let is_needed = restore.has_cut_over() || restore.status == RestoreStatus::Returning;
         let candidate = restore.made.instances.get(&Part::Candidate);
         let Some(id) = candidate.filter(|_| is_needed) else {
             return Ok(());
@@ -345,7 +345,7 @@ impl RestoreInstance {
 
     /// Past the cut-over there is no way back. What stands is kept, and said: the candidate was proved good, and runs.
     pub(crate) async fn strand(&self, work: &mut Work, why: &str) -> Result<(), Trouble> {
-        if !work.restore.has_cut_over {
+        if !work.restore.has_cut_over() {
             let now = work.clock();
             let failure = format!("{why}. What was made stays");
             work.restore.failure.get_or_insert(failure);

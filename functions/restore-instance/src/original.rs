@@ -9,6 +9,7 @@ use holdfast_core::ids::VolumeId;
 use holdfast_core::job::JobStatus;
 use holdfast_core::pacing::{VISIBILITY, later};
 use holdfast_core::restoring::blueprint::Original;
+use holdfast_core::restoring::record::NoReturn;
 use holdfast_core::restoring::step::Part;
 use holdfast_core::restoring::tags::RESTORE;
 use std::collections::BTreeMap;
@@ -73,7 +74,7 @@ impl RestoreInstance {
     pub(crate) async fn release_original(&self, work: &mut Work) -> Result<Reached, Trouble> {
         let id = work.restore.resource_id.clone();
         let facts = original(work)?;
-        if !work.restore.has_cut_over {
+        if !work.restore.has_cut_over() {
             let candidate = work.made(Part::Candidate)?;
             let stands = instance::look(work.ec2(), &candidate).await?;
             if let Some(address) = stands.as_ref().and_then(|view| wanted_address(work, view)) {
@@ -91,7 +92,7 @@ impl RestoreInstance {
                 work.restore.turn_back("it was stopped", true, now);
                 return Ok(Reached::NotYet("the job was stopped".to_owned()));
             }
-            work.restore.has_cut_over = true;
+            work.restore.no_return = Some(NoReturn::CutOver);
             self.save(work).await?;
         }
         let Some(view) = instance::look(work.ec2(), &id).await? else {
@@ -157,7 +158,7 @@ impl RestoreInstance {
         if is_unknown_yet && work.clock() < later(work.restore.since, VISIBILITY) {
             return Ok(Reached::NotYet(refusal.reason));
         }
-        work.restore.has_cut_over = false;
+        work.restore.no_return = None;
         self.save(work).await?;
         Err(Trouble::Refused(refusal))
     }

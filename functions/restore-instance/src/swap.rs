@@ -215,7 +215,7 @@ impl RestoreInstance {
         let Some(view) = instance::look(work.ec2(), &id).await? else {
             return Err(Trouble::Hopeless(format!("{id} is gone")));
         };
-        for exchange in &work.restore.blueprint.exchanges {
+        for exchange in work.restore.blueprint.exchanges.clone() {
             let before = exchange
                 .before
                 .as_ref()
@@ -225,6 +225,7 @@ impl RestoreInstance {
             {
                 let tag = Tags::from([(RESTORE.to_owned(), work.tag.clone())]);
                 set_tags(work.ec2(), &[there.to_string()], &tag).await?;
+                work.restore.made.volumes.insert(exchange.device, there.clone());
             }
         }
         Ok(Reached::Yes)

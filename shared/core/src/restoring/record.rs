@@ -65,6 +65,16 @@ impl RestoreStatus {
     }
 }
 
+/// Where the way back ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoReturn {
+    /// The original was let go, or is about to be.
+    CutOver,
+    /// What was made was handed over, or is about to be.
+    HandedOver,
+}
+
 /// The restore of one resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restore {
@@ -93,12 +103,9 @@ pub struct Restore {
     /// When its first step was begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun_at: Option<Timestamp>,
-    /// Whether the original was let go, or is about to be: there is no way back from there.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub has_cut_over: bool,
-    /// Whether what was made has been handed over, or is about to be: nothing of it is taken back from there.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_handed_over: bool,
+    /// Why there is no way back any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_return: Option<NoReturn>,
     /// What was made.
     #[serde(default)]
     pub made: Made,
@@ -199,8 +206,7 @@ impl Restore {
             next: 0,
             since: now,
             begun_at: None,
-            has_cut_over: false,
-            is_handed_over: false,
+            no_return: None,
             made: Made::default(),
             done: Vec::new(),
             failure: None,
@@ -272,7 +278,13 @@ impl Restore {
     /// Whether there is no way back any more: what was made is what there is.
     #[must_use]
     pub fn is_past_return(&self) -> bool {
-        self.has_cut_over || self.is_handed_over
+        self.no_return.is_some()
+    }
+
+    /// Whether the original was let go, or is about to be.
+    #[must_use]
+    pub fn has_cut_over(&self) -> bool {
+        self.no_return == Some(NoReturn::CutOver)
     }
 
     /// Whether what was made stays for somebody to look at.

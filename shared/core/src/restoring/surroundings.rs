@@ -55,7 +55,7 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// The disks of its host that an instance has, in words: those that a mapping names, and NVMe ones, which none names.
+    /// The disks of its host that an instance has, in words: those that a mapping names, and those that none names.
     #[must_use]
     pub fn host_disks_of(&self, instance: &InstanceConfiguration) -> Option<String> {
         if !instance.instance_store.is_empty() {

@@ -27,6 +27,47 @@ pub(super) fn instances() -> Vec<Instance> {
             .given(Rehearsal, isolated(), rehearsed(), ISOLATED, as_told),
         seven_devices(),
         Instance::new(
+            "an NVMe name inside, a device name outside",
+            plain_but(|captured| {
+                // The system says /dev/nvme1n1; EC2 knows the attachment's name only.
+                volume_mut(captured, "/dev/sdf")
+                    .tags
+                    .insert("mount".to_owned(), "/dev/nvme1n1".to_owned());
+            }),
+        )
+        .given(
+            InPlace,
+            json!({"volumes": {"devices": ["/dev/sdf"]}}),
+            swapped(),
+            &[],
+            |blueprint| {
+                assert_eq!(blueprint.exchanges.len(), 1);
+                assert_eq!(blueprint.exchanges[0].device, "/dev/sdf");
+            },
+        )
+        .blocked(
+            InPlace,
+            json!({"volumes": {"devices": ["/dev/nvme1n1"]}}),
+            &[("volumes.devices", &["/dev/sdf", "/dev/sdh", "/dev/xvda"])],
+        )
+        .blocked(
+            Clone,
+            json!({"overrides": {"volumes": {"/dev/nvme1n1": {"size_gib": 9}}}}),
+            &[(
+                "overrides.volumes./dev/nvme1n1",
+                &["/dev/sdf, /dev/sdh, /dev/xvda"],
+            )],
+        ),
+    ];
+    all.extend(host_disks());
+    all.extend(parts());
+    all.extend(snapshots());
+    all
+}
+
+fn host_disks() -> Vec<Instance> {
+    vec![
+        Instance::new(
             "instance-store disks",
             plain_but(|captured| {
                 captured
@@ -80,42 +121,7 @@ pub(super) fn instances() -> Vec<Instance> {
             &[],
             as_told,
         ),
-        Instance::new(
-            "an NVMe name inside, a device name outside",
-            plain_but(|captured| {
-                // The system says /dev/nvme1n1; EC2 knows the attachment's name only.
-                volume_mut(captured, "/dev/sdf")
-                    .tags
-                    .insert("mount".to_owned(), "/dev/nvme1n1".to_owned());
-            }),
-        )
-        .given(
-            InPlace,
-            json!({"volumes": {"devices": ["/dev/sdf"]}}),
-            swapped(),
-            &[],
-            |blueprint| {
-                assert_eq!(blueprint.exchanges.len(), 1);
-                assert_eq!(blueprint.exchanges[0].device, "/dev/sdf");
-            },
-        )
-        .blocked(
-            InPlace,
-            json!({"volumes": {"devices": ["/dev/nvme1n1"]}}),
-            &[("volumes.devices", &["/dev/sdf", "/dev/sdh", "/dev/xvda"])],
-        )
-        .blocked(
-            Clone,
-            json!({"overrides": {"volumes": {"/dev/nvme1n1": {"size_gib": 9}}}}),
-            &[(
-                "overrides.volumes./dev/nvme1n1",
-                &["/dev/sdf, /dev/sdh, /dev/xvda"],
-            )],
-        ),
-    ];
-    all.extend(parts());
-    all.extend(snapshots());
-    all
+    ]
 }
 
 fn seven_devices() -> Instance {

@@ -3,7 +3,7 @@
 use super::super::Mode;
 use super::super::fidelity::Difference;
 use super::super::message::ToldRestore;
-use super::super::record::{Restore, RestoreStatus, decide_job_end};
+use super::super::record::{NoReturn, Restore, RestoreStatus, decide_job_end};
 use super::super::request::OnFailure;
 use super::super::scene::{around, captured, held, now, resource};
 use super::super::step::{Part, Step};
@@ -148,7 +148,7 @@ fn past_the_cut_over_it_fails_where_it_stands(#[case] is_abort: bool) {
     let mut restore = running(Mode::Destructive);
     restore.next = restore.blueprint.cut_over.unwrap();
     assert!(restore.can_turn_back());
-    restore.has_cut_over = true;
+    restore.no_return = Some(NoReturn::CutOver);
     assert!(!restore.can_turn_back());
     restore.turn_back("the launch was refused", is_abort, now());
     // Not aborted, which would say that everything is as it was; and what stands is not removed.
@@ -200,7 +200,7 @@ fn what_was_taken_back_is_not_told_as_there() {
     };
     assert_eq!(told(&stuck), there);
     let past = |restore: &mut Restore| {
-        restore.has_cut_over = true;
+        restore.no_return = Some(NoReturn::CutOver);
         fail(restore, false);
     };
     assert_eq!(told(&past), there);
