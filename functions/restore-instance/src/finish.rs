@@ -171,13 +171,19 @@ impl RestoreInstance {
     /// Gives the new instance for good what was somebody else's before: elastic addresses, and interfaces that end with it
     /// from now on.
     async fn hand_over(&self, work: &mut Work) -> Result<(), Trouble> {
-        let Some(id) = work.restore.made.instances.get(&Part::Final).cloned() else {
+        let target = work.restore.blueprint.target.clone();
+        let takes_something = target.interfaces.iter().any(|wanted| {
+            let mut addresses = wanted.private_addresses.iter();
+            !wanted.network_interface_id.is_empty()
+                || addresses.any(|private| private.allocation_id.is_some())
+        });
+        let last = work.restore.made.instances.get(&Part::Final).cloned();
+        let Some(id) = last.filter(|_| takes_something) else {
             return Ok(());
         };
         let Some(view) = instance::look(work.ec2(), &id).await? else {
             return Err(Trouble::Hopeless(format!("{id} is gone")));
         };
-        let target = work.restore.blueprint.target.clone();
         for wanted in &target.interfaces {
             let taken_over = !wanted.network_interface_id.is_empty();
             if let Some(there) = view.interfaces.get(&wanted.place()).filter(|_| taken_over) {

@@ -235,7 +235,9 @@ impl RestoreInstance {
         let now = work.clock();
         let restore = &work.restore;
         let step = restore.step();
-        let is_tried_long = now >= later(restore.since, LONGEST_TRY);
+        // A proof has a deadline of its own.
+        let has_own = matches!(step, Some(Step::Prove(_)));
+        let is_tried_long = !has_own && now >= later(restore.since, LONGEST_TRY);
         match restore.status {
             // The deadline is for turning back. Past the cut-over there is only forward.
             RestoreStatus::Running if restore.is_past_return() && is_tried_long => {
