@@ -151,11 +151,6 @@ impl RestoreInstance {
         let task = if let Some(task) = &work.restore.made.replace_root_task {
             task.clone()
         } else {
-            if let Some(view) = instance::look(work.ec2(), &id).await?
-                && let Some((there, _)) = view.volumes.get(&order.device)
-            {
-                check_known(work, &order.device, there)?;
-            }
             mark_kept(work).await?;
             let token = work.token("replace root");
             let task = replace_root::create(work.ec2(), &id, &order.snapshot_id, &token).await?;
