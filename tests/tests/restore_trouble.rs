@@ -56,7 +56,7 @@ async fn prepare(bench: &mut Bench<'_>, input: Value, name: &str) -> Value {
     json!({"action": "step", "job_id": prepared["job_id"], "wave": 0, "number": 0})
 }
 
-async fn until(account: &Account) -> BTreeMap<String, String> {
+async fn volumes_there(account: &Account) -> BTreeMap<String, String> {
     World::of(&account.ec2()).await.volumes
 }
 
@@ -99,7 +99,7 @@ async fn a_volume_without_room_for_the_tag_outlives_its_original_and_is_named() 
     assert_eq!(output["status"], "COMPLETED", "{output:#}");
     let notes = output["restores"][0]["notes"].to_string();
     assert!(notes.contains(full.as_str()), "{output:#}");
-    let volumes = until(&account).await;
+    let volumes = volumes_there(&account).await;
     assert!(volumes[full].starts_with("available"), "{}", volumes[full]);
     assert!(
         !volumes.contains_key(&rich.volumes["/dev/sdf"]),
@@ -122,7 +122,7 @@ async fn time_deletes_nothing_that_a_failed_restore_could_not_put_back() {
     let expire = json!({"action": "expire_undo"});
     let told = bench.invoke("restore-instance", expire).await.unwrap();
     assert_eq!(told["deleted"], json!([]), "{told:#}");
-    let volumes = until(&account).await;
+    let volumes = volumes_there(&account).await;
     for volume in rich.volumes.values() {
         assert!(volumes.contains_key(volume), "{volume}");
         let kept = told["kept"][volume].as_str().unwrap();
