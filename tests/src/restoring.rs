@@ -561,6 +561,18 @@ pub fn succeeded(execution: Execution) -> Value {
     }
 }
 
+/// Why a restore failed: the error and its cause.
+///
+/// # Panics
+/// It did not.
+#[must_use]
+pub fn failed(status: &Status) -> String {
+    match status {
+        Status::Failed { error, cause } => format!("{error}: {cause}"),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Backs the account up, and gives the recovery point.
 ///
 /// # Panics

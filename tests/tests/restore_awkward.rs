@@ -9,12 +9,13 @@
     reason = "a test fails by panicking, and its rows are values"
 )]
 
-use asl_runner::Status;
 use aws_config::retry::RetryConfig;
 use holdfast_tests::account::{Account, Stack};
 use holdfast_tests::awkward::{Description, Scene, portrait};
 use holdfast_tests::killer::KillSwitch;
-use holdfast_tests::restoring::{World, back_up, describe, digest, ends_in_order, succeeded, volumes_of};
+use holdfast_tests::restoring::{
+    World, back_up, describe, digest, ends_in_order, failed, succeeded, volumes_of,
+};
 use holdfast_tests::workflow::{Bench, Repeat};
 use rstest::rstest;
 use serde::Deserialize;
@@ -497,13 +498,6 @@ async fn changing_calls(account: &Account) -> u64 {
     let calls = calls_of(account).await;
     let changing = calls.iter().filter(|(action, _)| !is_reading(action));
     changing.map(|(_, calls)| calls).sum()
-}
-
-fn failed(status: &Status) -> String {
-    match status {
-        Status::Failed { error, cause } => format!("{error}: {cause}"),
-        other => panic!("{other:?}"),
-    }
 }
 
 /// Disks of 1 GiB at these devices.

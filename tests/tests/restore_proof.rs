@@ -2,11 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use asl_runner::Status;
 use holdfast_tests::account::{Account, Stack};
 use holdfast_tests::killer::KillSwitch;
 use holdfast_tests::restoring::{
-    Rich, World, back_up, describe, ends_in_order, execution_arn, start_rich, succeeded,
+    Rich, World, back_up, describe, ends_in_order, execution_arn, failed, start_rich, succeeded,
 };
 use holdfast_tests::workflow::{Bench, Repeat};
 use rstest::rstest;
@@ -27,13 +26,6 @@ async fn mutating_calls(account: &Account) -> u64 {
         .filter(|(action, _)| !reads.iter().any(|read| action.starts_with(read)))
         .map(|(_, tally)| tally["calls"].as_u64().unwrap())
         .sum()
-}
-
-fn failed(status: &Status) -> String {
-    match status {
-        Status::Failed { error, cause } => format!("{error}: {cause}"),
-        other => panic!("{other:?}"),
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,11 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use asl_runner::Status;
 use aws_sdk_ec2::types as ec2types;
 use holdfast_tests::account::{Account, Stack};
 use holdfast_tests::killer::KillSwitch;
-use holdfast_tests::restoring::{Rich, World, back_up, describe, start_rich, succeeded, volumes_of};
+use holdfast_tests::restoring::{
+    Rich, World, back_up, describe, execution_arn, failed, start_rich, succeeded, volumes_of,
+};
 use holdfast_tests::workflow::{Bench, Repeat};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -39,18 +40,11 @@ async fn refuse_no_more(account: &Account) {
     cleared.await.unwrap();
 }
 
-fn why(status: &Status) -> &str {
-    match status {
-        Status::Failed { cause, .. } => cause,
-        other => panic!("{other:?}"),
-    }
-}
-
 /// Prepares a restore, and gives what names its only resource.
-async fn prepare(bench: &mut Bench<'_>, input: Value, name: &str) -> Value {
+async fn prepare(account: &Account, bench: &mut Bench<'_>, input: Value, name: &str) -> Value {
     let prepare = json!({
         "action": "prepare", "input": input, "started_at": bench.now(),
-        "execution_id": format!("arn:aws:states:us-east-1:000000000000:execution:restore:{name}"),
+        "execution_id": execution_arn(account, name),
     });
     let prepared = bench.invoke("restore-instance", prepare).await.unwrap();
     json!({"action": "step", "job_id": prepared["job_id"], "wave": 0, "number": 0})
@@ -70,7 +64,7 @@ async fn an_original_that_ec2_does_not_let_go_runs_again_as_it_was() {
     input["overrides"] = json!({"lift_protection": true});
     let execution = bench.restore(input, "not let go").await;
     assert!(
-        why(&execution.status).contains("OperationNotPermitted"),
+        failed(&execution.status).contains("OperationNotPermitted"),
         "{execution:?}"
     );
     assert_eq!(World::of(&account.ec2()).await, before);
@@ -114,7 +108,7 @@ async fn time_deletes_nothing_that_a_failed_restore_could_not_put_back() {
     refuse(&account, "AttachVolume", "InvalidParameterValue", &rich.id).await;
     let execution = bench.restore(asked("in_place"), "stuck").await;
     assert!(
-        why(&execution.status).contains("InvalidParameterValue"),
+        failed(&execution.status).contains("InvalidParameterValue"),
         "{execution:?}"
     );
     refuse_no_more(&account).await;
@@ -136,7 +130,7 @@ async fn time_deletes_nothing_that_an_undo_is_about_to_put_back() {
     let mut bench = backed_up(&account).await;
     let done = succeeded(bench.restore(asked("in_place"), "done").await);
     bench.pass(71.9 * 3600.0).await;
-    let step = prepare(&mut bench, json!({"undo": done["job_id"]}), "undo").await;
+    let step = prepare(&account, &mut bench, json!({"undo": done["job_id"]}), "undo").await;
     bench.pass(3600.0).await;
     let expire = json!({"action": "expire_undo"});
     let told = bench.invoke("restore-instance", expire).await.unwrap();
@@ -176,7 +170,7 @@ async fn past_the_cut_over_an_instance_that_ec2_ends_is_launched_again() {
     input["overrides"] = json!({"lift_protection": true});
     let slow = json!({"instance_transition_seconds": 30});
     account.simulator.post("settings", slow).await.unwrap();
-    let step = prepare(&mut bench, input, "ended").await;
+    let step = prepare(&account, &mut bench, input, "ended").await;
     let ask = json!({"action": "describe", "job_id": step["job_id"]});
     let mut ended = None;
     while bench.invoke("restore-instance", step.clone()).await.unwrap()["finished"] != true {
@@ -232,7 +226,7 @@ async fn an_interface_that_is_taken_over_outlives_a_restore_that_fails() {
     refuse(&account, "CreateTags", "InvalidParameterValue", "vol-").await;
     let execution = bench.restore(asked("non_destructive"), "dress").await;
     assert!(
-        why(&execution.status).contains("InvalidParameterValue"),
+        failed(&execution.status).contains("InvalidParameterValue"),
         "{execution:?}"
     );
     assert_eq!(World::of(&ec2).await, before);

@@ -11,7 +11,6 @@ use holdfast_core::configuration::{
     InstanceConfiguration, InterfaceConfiguration, Tags, VolumeConfiguration,
 };
 use holdfast_core::ids::InstanceId;
-use holdfast_core::job::JobStatus;
 use holdfast_core::pacing::{VISIBILITY, later};
 use holdfast_core::restoring::Mode;
 use holdfast_core::restoring::fidelity::{Difference, compare, compare_volumes};
@@ -152,15 +151,10 @@ impl RestoreInstance {
             work.restore.differences = self.differences(work).await?;
             return Ok(Reached::Yes);
         }
-        if !work.restore.is_past_return() {
-            let job = self.catalog.job(&work.restore.job_id).await?;
-            if job.status != JobStatus::Running && work.restore.can_turn_back() {
-                let now = work.clock();
-                work.restore.turn_back("it was stopped", true, now);
-                return Ok(Reached::NotYet("the job was stopped".to_owned()));
-            }
-            work.restore.no_return = Some(NoReturn::HandedOver);
-            self.save(work).await?;
+        if !work.restore.is_past_return()
+            && let not_yet @ Reached::NotYet(_) = self.cross(work, NoReturn::HandedOver).await?
+        {
+            return Ok(not_yet);
         }
         self.hand_over(work).await?;
         untag(work, &stays).await?;

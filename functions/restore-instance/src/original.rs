@@ -6,7 +6,6 @@ use holdfast_aws::restoring::instance::InstanceView;
 use holdfast_aws::restoring::{instance, interface, set_tags_where_room};
 use holdfast_aws::snapshots::Refusal;
 use holdfast_core::ids::VolumeId;
-use holdfast_core::job::JobStatus;
 use holdfast_core::pacing::{VISIBILITY, later};
 use holdfast_core::restoring::blueprint::Original;
 use holdfast_core::restoring::record::NoReturn;
@@ -86,14 +85,9 @@ impl RestoreInstance {
             if !is_proved || stands.is_none_or(|view| view.state != "running") {
                 return Err(Trouble::Hopeless(format!("{candidate} does not run any more")));
             }
-            let job = self.catalog.job(&work.restore.job_id).await?;
-            if job.status != JobStatus::Running {
-                let now = work.clock();
-                work.restore.turn_back("it was stopped", true, now);
-                return Ok(Reached::NotYet("the job was stopped".to_owned()));
+            if let not_yet @ Reached::NotYet(_) = self.cross(work, NoReturn::CutOver).await? {
+                return Ok(not_yet);
             }
-            work.restore.no_return = Some(NoReturn::CutOver);
-            self.save(work).await?;
         }
         let Some(view) = instance::look(work.ec2(), &id).await? else {
             return self.interfaces_are_free(work, &facts).await;

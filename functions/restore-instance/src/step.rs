@@ -9,7 +9,7 @@ use holdfast_core::job::JobStatus;
 use holdfast_core::message::ExecutionFailure;
 use holdfast_core::pacing::{later, whole_seconds};
 use holdfast_core::restoring::message::RestoreStepped;
-use holdfast_core::restoring::record::{Restore, RestoreStatus};
+use holdfast_core::restoring::record::{NoReturn, Restore, RestoreStatus};
 use holdfast_core::restoring::step::{Part, Step};
 use holdfast_core::restoring::tags;
 use jiff::{SignedDuration, Timestamp};
@@ -113,7 +113,7 @@ impl Work {
 
     /// Whether a refusal is waited out at a step that must not fail for it: where there is no way back any refusal, for giving up
     /// would leave less than there was; and want of room where the original is to run again.
-    pub(crate) fn waits_out(&self, step: Step, refusal: &Refusal) -> bool {
+    fn waits_out(&self, step: Step, refusal: &Refusal) -> bool {
         let must_not_fail = match step {
             Step::StartOriginal | Step::ReturnOriginal => is_for_want_of_room(refusal),
             // The original is not gone before EC2 has taken the call that ends it.
@@ -296,6 +296,19 @@ impl RestoreInstance {
             return Ok(());
         }
         self.strand(work, why).await
+    }
+
+    /// Goes where there is no way back from, unless somebody has stopped the job by now. It is written down first.
+    pub(crate) async fn cross(&self, work: &mut Work, line: NoReturn) -> Result<Reached, Trouble> {
+        let job = self.catalog.job(&work.restore.job_id).await?;
+        if job.status != JobStatus::Running {
+            let now = work.clock();
+            work.restore.turn_back("it was stopped", true, now);
+            return Ok(Reached::NotYet("the job was stopped".to_owned()));
+        }
+        work.restore.no_return = Some(line);
+        self.save(work).await?;
+        Ok(Reached::Yes)
     }
 
     /// One round is over.

@@ -70,19 +70,10 @@ pub async fn find(ec2: &Client, restore: &str) -> Result<Leftovers, Refusal> {
             }
         }
     }
-    let mut pages = ec2
-        .describe_volumes()
-        .filters(tag())
-        .max_results(500)
-        .into_paginator()
-        .send();
-    while let Some(page) = pages.next().await {
-        for found in page.map_err(|error| refusal(&error))?.volumes() {
-            if let Some(Ok(id)) = found.volume_id().map(VolumeId::try_from) {
-                left.volumes.push((id, volume::view(found)));
-            }
-        }
-    }
+    volume::list(ec2, tag(), |id, found| {
+        left.volumes.push((id, volume::view(found)));
+    })
+    .await?;
     let mut pages = ec2
         .describe_network_interfaces()
         .filters(tag())

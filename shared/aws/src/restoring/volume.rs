@@ -1,11 +1,11 @@
 //! Volumes: made of snapshots, attached, detached, deleted.
 
-use super::{PAGE, VALUES, filter, is_gone, refused, tag_specification};
+use super::{VALUES, filter, is_gone, refused, tag_specification};
 use crate::configuration::volume_alone;
 use crate::copies::refusal;
 use crate::snapshots::Refusal;
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{ResourceType, VolumeType};
+use aws_sdk_ec2::types::{Filter, ResourceType, Volume, VolumeType};
 use holdfast_core::configuration::{Tags, VolumeConfiguration};
 use holdfast_core::ids::{InstanceId, VolumeId};
 use holdfast_core::restoring::target::VolumeOrder;
@@ -70,19 +70,10 @@ pub async fn look<'a>(
     let ids: Vec<&str> = ids.into_iter().map(VolumeId::as_str).collect();
     let mut found = BTreeMap::new();
     for ids in ids.chunks(VALUES) {
-        let mut pages = ec2
-            .describe_volumes()
-            .filters(filter("volume-id", ids.iter().copied()))
-            .max_results(PAGE)
-            .into_paginator()
-            .send();
-        while let Some(page) = pages.next().await {
-            for volume in page.map_err(|error| refusal(&error))?.volumes() {
-                if let Some(Ok(id)) = volume.volume_id().map(VolumeId::try_from) {
-                    found.insert(id, view(volume));
-                }
-            }
-        }
+        list(ec2, filter("volume-id", ids.iter().copied()), |id, volume| {
+            found.insert(id, view(volume));
+        })
+        .await?;
     }
     Ok(found)
 }
@@ -98,24 +89,16 @@ pub async fn configurations(
     let mut found = Vec::new();
     let ids: Vec<&str> = volumes.values().map(VolumeId::as_str).collect();
     for ids in ids.chunks(VALUES) {
-        let mut pages = ec2
-            .describe_volumes()
-            .filters(filter("volume-id", ids.iter().copied()))
-            .max_results(PAGE)
-            .into_paginator()
-            .send();
-        while let Some(page) = pages.next().await {
-            for volume in page.map_err(|error| refusal(&error))?.volumes() {
-                let id = volume.volume_id();
-                let device = volumes.iter().find(|(_, known)| Some(known.as_str()) == id);
-                found.extend(device.and_then(|(device, _)| volume_alone(volume, device)));
-            }
-        }
+        list(ec2, filter("volume-id", ids.iter().copied()), |id, volume| {
+            let device = volumes.iter().find(|(_, known)| **known == id);
+            found.extend(device.and_then(|(device, _)| volume_alone(volume, device)));
+        })
+        .await?;
     }
     Ok(found)
 }
 
-pub(super) fn view(volume: &aws_sdk_ec2::types::Volume) -> VolumeView {
+pub(super) fn view(volume: &Volume) -> VolumeView {
     let attachment = volume.attachments().first().and_then(|attachment| {
         Some((
             InstanceId::try_from(attachment.instance_id()?).ok()?,
@@ -198,9 +181,18 @@ pub async fn list_tagged(
     key: &str,
     mut take: impl FnMut(VolumeId, VolumeView),
 ) -> Result<(), Refusal> {
+    list(ec2, filter("tag-key", [key]), |id, volume| take(id, view(volume))).await
+}
+
+/// Lists volumes, handing each to `take`. A page may be short, or empty, and another one follow.
+pub(super) async fn list(
+    ec2: &Client,
+    which: Filter,
+    mut take: impl FnMut(VolumeId, &Volume),
+) -> Result<(), Refusal> {
     let mut pages = ec2
         .describe_volumes()
-        .filters(filter("tag-key", [key]))
+        .filters(which)
         .max_results(500)
         .into_paginator()
         .send();
@@ -208,7 +200,7 @@ pub async fn list_tagged(
         let page = page.map_err(|error| refusal(&error))?;
         for volume in page.volumes() {
             if let Some(Ok(id)) = volume.volume_id().map(VolumeId::try_from) {
-                take(id, view(volume));
+                take(id, volume);
             }
         }
     }

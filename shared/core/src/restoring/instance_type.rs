@@ -13,11 +13,7 @@ impl Deciding<'_> {
         };
         let Some(facts) = self.around.instance_types.get(&kind).cloned() else {
             let problem = format!("{kind} is not offered here");
-            self.block(
-                "overrides.instance_type",
-                problem,
-                ["a type that is offered in this region"],
-            );
+            self.block_type(problem, "a type that is offered in this region");
             return;
         };
         if let Some(architecture) = &target.architecture
@@ -28,11 +24,7 @@ impl Deciding<'_> {
                 "the boot volume is for {architecture}, and {kind} runs {}",
                 runs.join(" and ")
             );
-            self.block(
-                "overrides.instance_type",
-                problem,
-                [format!("a type that runs {architecture}")],
-            );
+            self.block_type(problem, format!("a type that runs {architecture}"));
         }
         if self.captured.instance_type.as_ref() != Some(&kind) {
             self.check_boot(target, &kind, &facts);
@@ -41,6 +33,10 @@ impl Deciding<'_> {
         let own = (facts.default_cores, facts.default_threads_per_core);
         self.sets_cpu_options = (target.cpu.core_count, target.cpu.threads_per_core) != own;
         target.instance_type = Some(kind);
+    }
+
+    pub(super) fn block_type(&mut self, problem: String, choice: impl Into<String>) {
+        self.block("overrides.instance_type", problem, [choice]);
     }
 
     /// Whether another type boots the captured volume.
@@ -55,18 +51,11 @@ impl Deciding<'_> {
                 "the boot volume boots by {mode}, and {kind} by {}",
                 boots.join(" and ")
             );
-            self.block(
-                "overrides.instance_type",
-                problem,
-                [format!("a type that boots by {mode}")],
-            );
+            self.block_type(problem, format!("a type that boots by {mode}"));
         }
         if target.tpm_support.is_some() && !facts.abilities.contains(&Ability::Tpm) {
-            self.block(
-                "overrides.instance_type",
-                format!("the boot volume asks for a TPM, and {kind} has none"),
-                ["a type with a TPM"],
-            );
+            let problem = format!("the boot volume asks for a TPM, and {kind} has none");
+            self.block_type(problem, "a type with a TPM");
         }
     }
 

@@ -106,8 +106,7 @@ impl Deciding<'_> {
         if let Some(facts) = facts.filter(|facts| !facts.zones.contains(zone)) {
             let zones: Vec<&str> = facts.zones.iter().map(String::as_str).collect();
             let problem = format!("{kind} is not offered in {zone}, but in {}", zones.join(", "));
-            let choices = [format!("a type that is offered in {zone}")];
-            self.block("overrides.instance_type", problem, choices);
+            self.block_type(problem, format!("a type that is offered in {zone}"));
         }
     }
 }
